@@ -62,12 +62,21 @@ class BridgeCase(NamedTuple):
     verdict: str
     client: str = "a"
     server: str = "b"
+    size: int = 0
 
     @property
     def flow(self) -> Flow:
         """The conversation; its port is of no account."""
         proto, address, *port = self.to.split(":")
-        return Flow(self.client, IPv4Address(address), proto, int(port[0]) if port else 0, patience=PATIENCE)
+        return Flow(
+            self.client,
+            IPv4Address(address),
+            proto,
+            int(port[0]) if port else 0,
+            patience=PATIENCE,
+            request=self.size,
+            answer=self.size,
+        )
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
@@ -130,6 +139,9 @@ CASES = {
     "isolated ports and the node": BridgeCase(cni(HIDDEN, port=ISOLATED), "tcp:10.0.7.1:80", WORKS, server="n"),
     "isolated ports and what is routed": BridgeCase(cni(HIDDEN, port=ISOLATED), B, WORKS, client="c"),
     "isolated ports, a service, shown": BridgeCase(cni(SHOWN, BEHIND_B, port=ISOLATED), VIP, LATE),
+    "a service, shown, many bytes": BridgeCase(cni(SHOWN, BEHIND_B), VIP, WORKS, size=20000),
+    "a service, shown, long datagrams": BridgeCase(cni(SHOWN, BEHIND_B), f"udp:{SERVICE}:80", WORKS, size=4000),
+    "long datagrams are put together, seen, and cut again": BridgeCase(cni(SHOWN, chains("filter", "FORWARD -p udp -m udp ! --dport 80 -m conntrack --ctstate NEW -j DROP")), "udp:10.0.7.3:80", WORKS, size=4000),
     "hairpin harms nobody": BridgeCase(cni(SHOWN, port=HAIRPIN), B, WORKS),
 }  # fmt: skip
 """What came out on Linux 6.18."""

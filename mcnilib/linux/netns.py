@@ -269,6 +269,14 @@ def set_link(netns: Netns, dev: str, *, up: bool) -> Netns:
     return _derive(netns, (route for address in link.addresses for route in derived_routes(link, address)))
 
 
+def set_port(netns: Netns, dev: str, **switches: bool) -> Netns:
+    """Set switches of a bridge port (see `BridgePort`). Raises: Refused (EOPNOTSUPP) for a device that is none."""
+    link = netns.link(dev)
+    if not link.master:
+        raise Refused(tr("{dev} of {netns} is no port of a bridge", dev=dev, netns=netns.name), error="EOPNOTSUPP")
+    return _with_link(netns, replace(link, port=replace(link.port, **switches)))
+
+
 def add_routes(netns: Netns, *routes: Route, how: str = "add") -> Netns:
     """Add routes one after the other; `how` is the verb of `ip route`: add, append, prepend or replace.
 

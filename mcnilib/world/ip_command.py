@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 
 from mcnilib.errors import McniError, Refused, Unsupported
 from mcnilib.language import listed, tr
 from mcnilib.linux.device.link import Address
+from mcnilib.linux.device.port import BridgePort
 from mcnilib.linux.netns import (
     Netns,
     add_address,
@@ -21,6 +23,7 @@ from mcnilib.linux.netns import (
     add_rule,
     del_route,
     set_link,
+    set_port,
 )
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.neigh import PROXY, parse_neigh
@@ -224,11 +227,19 @@ def _add_neigh(netns: Netns, arguments: list[str], origin: Origin) -> Netns:
     return add_neigh(netns, parse_neigh(line, origin, source="ip neigh add"))
 
 
+PORT_SWITCHES = tuple(switch.name for switch in fields(BridgePort))
+
+
 def _set_link(netns: Netns, arguments: list[str], origin: Origin) -> Netns:
-    said, alone = _typed(arguments, {"dev": "dev"}, ("up", "down"), "ip link set")
+    words = {word: word for word in ("dev", "type", *PORT_SWITCHES)}
+    said, alone = _typed(arguments, words, ("up", "down"), "ip link set")
     names = [*alone, *([said["dev"]] if "dev" in said else [])]
+    switches = {word: said[word] == "on" for word in PORT_SWITCHES if said.get(word) in ("on", "off")}
+    if said.get("type") == "bridge_slave" and len(names) == 1 and len(said) == len(switches) + 1 + ("dev" in said):
+        return set_port(netns, names[0], **switches)
     if len(names) != 1 or ("up" in said) == ("down" in said):
-        raise Unsupported(tr("of `ip link`, `set DEVICE up|down` is understood"))
+        port = f"set DEVICE type bridge_slave {'|'.join(PORT_SWITCHES)} on|off"
+        raise Unsupported(tr("of `ip link`, `set DEVICE up|down` and `{port}` are understood", port=port))
     return set_link(netns, names[0], up="up" in said)
 
 

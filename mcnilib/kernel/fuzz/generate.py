@@ -20,6 +20,7 @@ from mcnilib.kernel.lab.lab import needs_fresh_lab, same_topology
 from mcnilib.linux.device.base import DeviceRole, LinkEnd
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.netns import Netns
+from mcnilib.linux.sysctl import BRIDGE_CALLS
 from mcnilib.world.world import World
 
 _Place = tuple[str, Link]
@@ -29,7 +30,7 @@ _Place = tuple[str, Link]
 def about_frames(draw: Random, world: World) -> str:
     """Make up a line with its namespace; empty where the world has no device for it."""
     devices = [(netns.name, link) for netns in world for link in netns.links if not link.is_loopback]
-    make = draw.choice((*[_entry] * 4, *[_no_carrier] * 3, _twin))
+    make = draw.choice((*[_entry] * 4, *[_no_carrier] * 3, *[_port] * 3, _twin))
     return make(draw, devices)
 
 
@@ -41,6 +42,17 @@ def _entry(draw: Random, devices: list[_Place]) -> str:
     netns, port = draw.choice(ports)
     state = draw.choice(("static", "static", "sticky static", "permanent"))
     return f"{netns}: bridge fdb add {draw.choice(devices)[1].mac} dev {port.name} master {state}"
+
+
+def _port(draw: Random, devices: list[_Place]) -> str:
+    """Set a switch of a bridge port; frames that come back to their sender are for a bridge in it no use."""
+    ports = [device for device in devices if device[1].master]
+    if not ports:
+        return ""
+    netns, port = draw.choice(ports)
+    return (
+        f"{netns}: ip link set dev {port.name} type bridge_slave {draw.choice(('hairpin', 'isolated', 'isolated'))} on"
+    )
 
 
 def _no_carrier(draw: Random, devices: list[_Place]) -> str:
@@ -68,6 +80,9 @@ ALONE = 0.03
 GOES_ON = 0.25
 """How often more is said after the first exchange."""
 
+SHOWN_BRIDGES = 0.0
+"""How often iptables sees what crosses bridges, where there are any."""
+
 _TABLES = ("main", "77", "88")
 
 
@@ -75,14 +90,22 @@ def chance(seed: int, number: int) -> Case:
     """Make up a case."""
     draw = Random(f"{seed} {number}")
     name = draw.choice(sorted(WORLDS))
-    world, lines = _typed(draw, base(name), draw.randint(1, MOST_LINES))
+    world, lines = _shown(base(name)) if draw.random() < SHOWN_BRIDGES else (base(name), [])
+    world, more = _typed(draw, world, draw.randint(1, MOST_LINES))
     hosts = sorted(n.name for n in world if not n.name.startswith(("r", "s")))
     client, server = draw.sample(hosts, 2) if draw.random() > ALONE else [draw.choice(hosts)] * 2
     first = Exchange(
-        tuple(lines), client, _destination(draw, world, client, server), server, _source(draw, world, client)
+        (*lines, *more), client, _destination(draw, world, client, server), server, _source(draw, world, client)
     )
     later = tuple(_later(draw, world, first)) if draw.random() < GOES_ON else ()
     return Case(name, (first, *later))
+
+
+def _shown(world: World) -> tuple[World, list[str]]:
+    """Let iptables see what crosses the bridges of a world; return the world and what is typed for it."""
+    there = [netns.name for netns in world if any(link.is_bridge for link in netns.links)]
+    lines = [f"{name}: sysctl -w {BRIDGE_CALLS}=1" for name in there]
+    return typed(world, *lines), lines
 
 
 def _typed(draw: Random, world: World, number: int) -> tuple[World, list[str]]:

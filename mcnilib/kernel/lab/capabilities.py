@@ -9,10 +9,12 @@ from contextlib import suppress
 
 from mcnilib.kernel.lab.lab import Lab
 from mcnilib.kernel.lab.syscalls import in_netns, make_netns
+from mcnilib.kernel.lab.sysctls import read_sysctl
 from mcnilib.kernel.lab.tools import IP, IPSET, IPTABLES, NFT, ToolFailed, finish, missing, start
 from mcnilib.kernel.lab.workers import Worker
 from mcnilib.kernel.observe.netlink import add_counter
 from mcnilib.linux.device.link import KINDS
+from mcnilib.linux.sysctl import BRIDGE_CALLS
 from mcnilib.world.world import World
 
 Capabilities = Mapping[str, str]
@@ -44,9 +46,14 @@ def probe(lab: Lab) -> Capabilities:
     """Try every capability in a namespace that is made for it and given back at the end."""
     netns, absent = make_netns(lab.home), missing()
     try:
+        bridged = f"this kernel has no {BRIDGE_CALLS}"
+        with in_netns(netns, lab.home), suppress(OSError):
+            bridged = read_sysctl(BRIDGE_CALLS) and ""
         with in_netns(netns, lab.home), suppress(OSError):
             add_counter("probe")
-        return {name: _try(lab.home, netns, argv, text, absent) for name, (argv, text) in PROBES.items()}
+        return {"br_netfilter": bridged} | {
+            name: _try(lab.home, netns, argv, text, absent) for name, (argv, text) in PROBES.items()
+        }
     finally:
         os.close(netns)
 
@@ -71,7 +78,8 @@ def needs(world: World) -> tuple[str, ...]:
     devices = {link.kind.word for netns in world for link in netns.links} & PROBES.keys()
     rules = {word for netns in world for word in _words(netns.ip4.tables)}
     sets = {"ipset"} if any(netns.sets for netns in world) else set()
-    return tuple(sorted(devices | sets | (rules & PROBES.keys())))
+    shown = {"br_netfilter"} if any(netns.number(BRIDGE_CALLS) for netns in world) else set()
+    return tuple(sorted(devices | sets | shown | (rules & PROBES.keys())))
 
 
 def _words(tables: object) -> set[str]:

@@ -77,9 +77,24 @@ def traversals(watch: Watch) -> list[Traversal]:
                 watch.netns, seen.mark, PROBE_HOOKS[event.chain], watch.devices.get(event.iif, ""), seen.packet
             )
             arrived.append(open_[event.packet])
+        elif event.network and event.packet not in open_ and (visit := _passed_up(arrived, event, watch)):
+            open_[event.packet] = visit
         if event.packet in open_:
             _add(open_[event.packet], event, watch)
     return arrived
+
+
+def _passed_up(arrived: list[Traversal], event: TraceEvent, watch: Watch) -> Traversal | None:
+    """Return the visit a packet goes on with another number: a bridge showed it to PREROUTING and took it for itself.
+
+    The number is made of the device it came in by, which was the port. Source: nft_trace_init().
+    """
+    packet, iif = _seen(event).packet, watch.devices.get(event.iif, "")
+    for visit in reversed(arrived):
+        same = visit.current.but(ttl=packet.ttl, mark=packet.mark) == packet
+        if same and (visit.begins, visit.iif) == ("PREROUTING", iif) and not visit.passed:
+            return visit
+    return None
 
 
 def _seen(event: TraceEvent) -> Decoded:

@@ -15,7 +15,7 @@ from mcnilib.errors import Unknown, Unsupported
 from mcnilib.language import all_of, tr
 from mcnilib.linux.device.base import Frame
 from mcnilib.linux.device.link import Link
-from mcnilib.linux.packet import is_large
+from mcnilib.linux.packet import is_large, longest_part
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.nexthop import next_hop
 from mcnilib.trace.stack.ethernet import Receiver
@@ -61,11 +61,27 @@ def cross_bridge(at: Recorder, bridge: Link, frame: Frame, next_ip: IPv4Address 
     postrouting.next_hop = next_ip
     if not postrouting.run():
         return None
-    if is_large(at.skb.packet):
-        raise Unsupported(
-            tr("a packet of many bytes that iptables of {host} sees on {bridge}", host=at.host.name, bridge=bridge.name)
-        )
+    _refuse_long(at, bridge, out)
     return put_on_wire(at, out, replace(frame, packet=at.skb.packet))
+
+
+def _refuse_long(at: Recorder, bridge: Link, out: Link) -> None:
+    """Refuse what is longer than the port's MTU: whether it is cut or lost depends on DF and on GSO.
+
+    Source: br_nf_dev_queue_xmit().
+    """
+    packet = at.skb.packet
+    if is_large(packet) and longest_part(packet) > out.mtu:
+        raise Unsupported(
+            tr(
+                "{length} bytes that iptables of {host} sees on {bridge}, more than the MTU {mtu} of {port}",
+                length=longest_part(packet),
+                host=at.host.name,
+                bridge=bridge.name,
+                mtu=out.mtu,
+                port=out.name,
+            )
+        )
 
 
 def _port_out(at: Recorder, bridge: Link, frame: Frame) -> Link | None:
