@@ -207,3 +207,11 @@ MULTIPATH = {
     "the way back is by either": Hops(("connected",), "", "10.0.9.9", router=BACK + STRICT),
     "a longer prefix": Hops(("connected",), NO_E3, state=HOPS + "route 10.0.2.0/24 via 10.0.1.1 dev eth0\n"),
 }
+
+
+def way_after_echo(lab: Lab, world: World) -> str:
+    """Let a ping 10.0.9.9 once, and return what its route is then."""
+    lab.clear()
+    lab.realise(world)
+    observe(lab, Flow("a", IPv4Address("10.0.9.9"), "icmp", patience=0.3), ())
+    return lab.run("a", "ip", "route", "get", "10.0.9.9")

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
-from nf_worlds import BACKENDS, MULTIPATH, NO_SYN_ACK, PROXIES, in_order, syn_acks, to_server
+from nf_worlds import BACKENDS, MULTIPATH, NO_SYN_ACK, PROXIES, in_order, syn_acks, to_server, way_after_echo
+from test_redirect import ACCEPT, KNOWS, SEND, detour
 
 from mcnilib.kernel.lab.capabilities import probe
 from mcnilib.kernel.lab.syscalls import NoLab
@@ -63,3 +64,9 @@ def test_one_of_several_next_hops_is_taken(name: str, worker: Worker) -> None:
     case, number = MULTIPATH[name], next(NUMBERS)
     assert worker.run(converse, case.world, *case.talk(number), number).outcome.verdict.value in case.ends
     assert worker.run(listing_mismatches, case.world) == ()
+
+
+@pytest.mark.parametrize(("known", "via"), [([], "10.0.1.1"), ([KNOWS], "10.0.1.3")])
+def test_a_redirect_counts_once_its_gateway_is_a_neighbour(known: list[str], via: str, worker: Worker) -> None:
+    world = detour(f"r: sysctl -w {SEND}=1", f"a: sysctl -w {ACCEPT}=1", *known)
+    assert f" via {via} " in worker.run(way_after_echo, world)

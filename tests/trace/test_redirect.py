@@ -24,6 +24,8 @@ def detour(*commands: str, gateway: str = "10.0.1.3") -> World:
 
 
 NAT = ["r: iptables -t nat -A PREROUTING -d 10.0.9.9 -j DNAT --to 10.0.1.3", "b: ip route add 10.0.1.2 via 10.0.1.1"]
+KNOWS = "a: ip neigh add 10.0.1.3 dev eth0 lladdr 02:62:2d:2d:2d:02"
+LATER = "r: iptables -A FORWARD -p tcp -m tcp --tcp-flags PSH PSH -m statistic --mode nth --every 2 --packet 0 -j DROP"
 SAYS = "r has told a of a shorter way to 10.0.9.9, by an ICMP redirect"
 
 
@@ -33,7 +35,9 @@ SAYS = "r has told a of a shorter way to 10.0.9.9, by an ICMP redirect"
         ([], "connected"),  # nothing is listed: off
         ([f"r: sysctl -w {SEND}=1"], "connected"),
         ([f"a: sysctl -w {ACCEPT}=1"], "connected"),
-        ([f"r: sysctl -w {SEND}=1", f"a: sysctl -w {ACCEPT}=1"], "unknown beyond this point"),
+        ([f"r: sysctl -w {SEND}=1", f"a: sysctl -w {ACCEPT}=1"], "connected"),
+        ([f"r: sysctl -w {SEND}=1", f"a: sysctl -w {ACCEPT}=1", KNOWS], "unknown beyond this point"),
+        ([f"r: sysctl -w {SEND}=1", f"a: sysctl -w {ACCEPT}=1", LATER], "unknown beyond this point"),
         ([f"r: sysctl -w {SEND}=1", f"a: sysctl -w {ACCEPT}=0"], "connected"),
         ([f"r: sysctl -w {SEND}=1", f"a: sysctl -w {ACCEPT}=1", "a: sysctl -w net.ipv4.ip_forward=1"], "connected"),
         (
@@ -41,7 +45,7 @@ SAYS = "r has told a of a shorter way to 10.0.9.9, by an ICMP redirect"
             "connected",
         ),
     ],
-    ids=["nobody", "told, not heard", "heard, not told", "told and heard", "not believed", "a router does not believe it", "conntrack drops it"],
+    ids=["nobody", "told, not heard", "heard, not told", "told once, and the gateway is no neighbour yet", "told, and the gateway is known", "told twice", "not believed", "a router does not believe it", "conntrack drops it"],
 )  # fmt: skip
 def test_what_the_sender_does_then_is_unknown(commands: list[str], verdict: str) -> None:
     trace = talk(detour(*commands), "tcp:10.0.9.9:80")

@@ -349,6 +349,14 @@ class Hosts(dict[str, Host]):
         return self.sockets(host, packet, iif, listening) if self.sockets else None
 
 
+class Redirected(NamedTuple):
+    """An ICMP redirect: which router sent it first, to which gateway, and when, in seconds."""
+
+    router: str
+    gateway: IPv4Address
+    since: float
+
+
 class Network:
     """Everything that lives as long as one run, and what the next one goes on with."""
 
@@ -362,7 +370,7 @@ class Network:
         self.now = 0.0
         self.outbox: list[Emission] = []
         self.held = 0  # conversations before this one; each of their sockets had a hash of its own: sk_set_txhash()
-        self.redirected: dict[tuple[IPv4Address, IPv4Address], str] = {}  # (source, destination): by which router
+        self.redirected: dict[tuple[IPv4Address, IPv4Address], Redirected] = {}  # (source, destination)
         if past:
             self._go_on(past)
 
