@@ -94,8 +94,8 @@ def in_uml(number: int) -> list[Worker]:
     return [Worker(machine) for machine in machines]
 
 
-UML = Kernel(in_uml, 1)
-"""User-mode Linux: a machine has one processor."""
+UML = Kernel(in_uml, 2)
+"""User-mode Linux: a machine has one processor, and while its worker waits another one may have it."""
 
 KERNELS = {"": THIS_KERNEL, "uml": UML}
 """What the command line calls the kernels that labs run on; nothing: this machine's."""
