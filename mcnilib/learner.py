@@ -26,15 +26,20 @@ WHOLE = (
     "SECURITY.md",
     "docs/flagship.svg",
     "mcnilib/py.typed",
-    "mcnilib/kernel/record.json",
-    "mcnilib/kernel/fuzz.json",
     "mcnilib/show/labels/dejavu_sans.json",
     "mcnilib/show/widgets/link.js",
     "mcnilib/show/widgets/panel.js",
     "mcnilib/show/widgets/player.js",
 )
 EXECUTABLES = ("binder/postBuild", "binder/start")
-FOLDERS = {"mcnilib": "**/*.py", "mcnilib/site/parts": "*", "binder": "*", "docs": "*.md", "notebooks": "*.ipynb"}
+FOLDERS = {
+    "mcnilib": "**/*.py",
+    "mcnilib/kernel": "*.json",
+    "mcnilib/site/parts": "*",
+    "binder": "*",
+    "docs": "*.md",
+    "notebooks": "*.ipynb",
+}
 NOT_FOR_LEARNERS = ("docs/teaching.md", "docs/hosting.md", "docs/architecture.md", "CONTRIBUTING.md")
 """Pages for others than learners: for those who teach, and for those who carry the project on."""
 LINKS = "mcnilib/scenarios/link.py"

@@ -37,8 +37,8 @@ EXAMPLES = """examples:
 It works in a clone of the project, with all extras: uv run --all-extras mcni record
 exit status: 0 all is fresh now, 1 something is stale or could not be renewed, 2 wrong input
 """
-RANDOM_WORLDS, RANDOM_AT_ONCE = 10_000, 16
-"""Random worlds of the fuzzer's record; how many of them run at once: most of the time each waits."""
+RANDOM_WORLDS = 10_000
+"""Random worlds of the fuzzer's record."""
 FLAGSHIP = "macvlan-to-calico-across-nodes"
 STRUCTURES = "tests/browser/test_notebooks.py"
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -118,11 +118,11 @@ def _renewed(
             say("  fresh")
 
 
-def _kernel(clone: Path, force: bool) -> Iterator[Stale]:
-    """Look whether the record has each scenario's worlds as they are."""
+def _kernel(name: str, clone: Path, force: bool) -> Iterator[Stale]:
+    """Look whether a kernel's record has each scenario's worlds as they are."""
     from mcnilib.kernel.compare.record import AGREES, SKIPPED, parse_records, scenario_digest
 
-    file = clone / "mcnilib" / "kernel" / "record.json"
+    file = _record_of(name, "record", clone)
     records = parse_records(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
     def is_fresh(story: Scenario) -> bool:
@@ -135,17 +135,23 @@ def _kernel(clone: Path, force: bool) -> Iterator[Stale]:
     gone = "a scenario is gone" if {*records} - {story.name for story in all_scenarios()} else ""
     if force or stale or gone:
         names = ", ".join(story.name for story in stale) or gone
-        yield Stale(file, names, partial(_measure, file, all_scenarios() if force else stale))
+        yield Stale(file, names, partial(_measure, name, file, all_scenarios() if force else stale))
 
 
-def _measure(file: Path, stories: Sequence[Scenario]) -> None:
+def _record_of(name: str, stem: str, clone: Path) -> Path:
+    """Return a kernel's file: that of this machine's has no name beside the stem."""
+    return clone / "mcnilib" / "kernel" / f"{stem}{name and f'-{name}'}.json"
+
+
+def _measure(name: str, file: Path, stories: Sequence[Scenario]) -> None:
     """Measure every combination of some scenarios and put them into the record, unless the kernel contradicts."""
     from mcnilib.kernel.compare.record import DIFFERS
     from mcnilib.kernel.compare.report import kept, write_records
     from mcnilib.kernel.compare.verify import verify
+    from mcnilib.kernel.uml.machine import kernel_named
 
     total = sum(1 for story in stories for _ in story.combinations())
-    results = [*counted(verify(stories), "  on the kernel", total)]
+    results = [*counted(verify(stories, kernel=kernel_named(name)), "  on the kernel", total)]
     _refuse([str(result) for result in results if result.letter == DIFFERS])
     write_records(file, kept(file), stories, results)
 
@@ -156,25 +162,26 @@ def _refuse(differing: Sequence[str], between: str = "\n") -> None:
         raise McniError(between.join(["the kernel contradicts the model, nothing was recorded:", *differing]))
 
 
-def _fuzz(clone: Path, force: bool) -> Iterator[Stale]:
-    """Look whether generator and model are those of the record."""
+def _fuzz(name: str, clone: Path, force: bool) -> Iterator[Stale]:
+    """Look whether generator and model are those of a kernel's record."""
     from mcnilib.kernel.fuzz.report import fuzz_digest
 
-    file = clone / "mcnilib" / "kernel" / "fuzz.json"
-    held = json.loads(file.read_text(encoding="utf-8"))
-    is_stale = fuzz_digest(held["seed"], held["first"]) != held["digest"]
+    file, first = (_record_of(kernel, "fuzz", clone) for kernel in (name, ""))
+    held = json.loads((file if file.is_file() else first).read_text(encoding="utf-8"))
+    is_stale = not file.is_file() or fuzz_digest(held["seed"], held["first"]) != held["digest"]
     if force or is_stale:
         because = "the generator makes other worlds, or the model other outcomes" if is_stale else ""
-        yield Stale(file, because, partial(_try_worlds, file, held["seed"]))
+        yield Stale(file, because, partial(_try_worlds, name, file, held["seed"]))
 
 
-def _try_worlds(file: Path, seed: int) -> None:
+def _try_worlds(name: str, file: Path, seed: int) -> None:
     """Try the random worlds of a seed and record what they came to, unless one differs."""
     from mcnilib.kernel.fuzz.report import record, try_worlds, write_run
     from mcnilib.kernel.fuzz.trial import TRIAL_DIFFERS
+    from mcnilib.kernel.uml.machine import kernel_named
 
-    numbers = range(RANDOM_WORLDS)
-    trials = try_worlds(seed, numbers, "  random worlds", RANDOM_AT_ONCE)
+    numbers, kernel = range(RANDOM_WORLDS), kernel_named(name)
+    trials = try_worlds(seed, numbers, "  random worlds", 2 * kernel.at_once, kernel)
     _refuse([f"{trial.case}{trial.text}" for trial in trials if trial.ended == TRIAL_DIFFERS], "\n\n")
     write_run(file, record(trials, seed, numbers))
 
@@ -344,9 +351,19 @@ def _catalogue(clone: Path, force: bool) -> Iterator[Stale]:
 RECORDS = {
     "catalogue": _Part("sentences to translate, mcnilib/locale/mcnilib.pot", "seconds", _catalogue),
     "kernel": _Part(
-        "every combination of each scenario, on this machine's kernel", "10 minutes if all is stale", _kernel
+        "every combination of each scenario, on this machine's kernel",
+        "10 minutes if all is stale",
+        partial(_kernel, ""),
     ),
-    "fuzz": _Part(f"{RANDOM_WORLDS} random worlds, on this machine's kernel", "half an hour if stale", _fuzz),
+    "kernel-uml": _Part(
+        "the same in user-mode Linux, which `mcni kernel build` builds",
+        "an hour if all is stale",
+        partial(_kernel, "uml"),
+    ),
+    "fuzz": _Part(
+        f"{RANDOM_WORLDS} random worlds, on this machine's kernel", "half an hour if stale", partial(_fuzz, "")
+    ),
+    "fuzz-uml": _Part("the same in user-mode Linux", "three hours if stale", partial(_fuzz, "uml")),
     "letters": _Part("widths of the letters in pictures", "seconds", _letters),
     "notebooks": _Part("outputs of the notebooks", "5 minutes: executing is the only way to know", _notebooks),
     "picture": _Part("docs/flagship.svg", "seconds", _picture),

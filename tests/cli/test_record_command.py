@@ -110,7 +110,7 @@ def test_json_names_each_file(clone: Path, capsys) -> None:
 def measured(letter: str):
     """Return a `verify` that gives each combination this letter."""
 
-    def verify(stories, choose=Scenario.combinations):
+    def verify(stories, choose=Scenario.combinations, **_):
         for story in stories:
             for settings in choose(story):
                 yield Result(story.name, settings, letter, "as planted")
@@ -148,7 +148,7 @@ def test_what_the_kernel_contradicts_is_not_recorded(monkeypatch, clone: Path, s
 
 @pytest.mark.slow
 def test_an_interrupted_run_leaves_the_old_record(monkeypatch, clone: Path, stale_record: Path) -> None:
-    def interrupted(stories):
+    def interrupted(stories, **_):
         yield from list(measured("a")(stories))[:3]
         raise KeyboardInterrupt
 
@@ -215,7 +215,7 @@ def test_a_notebook_that_fails_is_named_and_stays(clone: Path, notebook: Path, c
     assert contents(clone) == before
 
 
-STALE = re.compile(r"mcni record (\w+)")
+STALE = re.compile(r"mcni record ([\w-]+)")
 
 
 def test_every_part_is_named_where_something_of_it_is_found_stale() -> None:

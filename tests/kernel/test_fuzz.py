@@ -18,7 +18,7 @@ from mcnilib.kernel.fuzz import pieces
 from mcnilib.kernel.fuzz.case import Case, Exchange, base, parse_case, simulate
 from mcnilib.kernel.fuzz.generate import chance
 from mcnilib.kernel.fuzz.pieces import guesses, pieces_of
-from mcnilib.kernel.fuzz.report import fuzz_digest, recorded_run, trials_of
+from mcnilib.kernel.fuzz.report import RUNS_OF, fuzz_digest, recorded_run, trials_of
 from mcnilib.kernel.fuzz.topologies import WORLDS
 from mcnilib.kernel.fuzz.trial import TRIAL_AGREES, TRIAL_DIFFERS, TRIAL_REFUSED, attempt, shrink
 from mcnilib.kernel.lab.syscalls import NoLab
@@ -96,22 +96,29 @@ def test_a_listing_of_connections_that_leads_astray_is_told(monkeypatch: pytest.
     assert [*pieces_of(case)] == ["with conntrack -L: lost; as it went on: connected, 10.0.1.2"]
 
 
-RENEW = "renew it: mcni record fuzz"
+RENEW = {"fuzz.json": "renew it: mcni record fuzz", "fuzz-uml.json": "renew it: mcni record fuzz-uml"}
+of_each_kernel = pytest.mark.parametrize("file", [file for file in RUNS_OF if recorded_run(file)])
 
 
-def test_ten_thousand_worlds_are_recorded_without_a_disagreement() -> None:
-    run = recorded_run()
+def test_a_kernel_is_recorded() -> None:
+    assert recorded_run(), RENEW
+
+
+@of_each_kernel
+def test_ten_thousand_worlds_are_recorded_without_a_disagreement(file: str) -> None:
+    run, renew = recorded_run(file), RENEW[file]
     refused = sum(run["refused"].values())
-    assert run["worlds"] >= 10_000, RENEW
-    assert (run[TRIAL_DIFFERS], run[TRIAL_AGREES] + refused) == (0, run["worlds"]), RENEW
-    assert refused < run["worlds"] / 100, RENEW
-    assert sum(run["verdicts"].values()) == run[TRIAL_AGREES], RENEW
-    assert re.fullmatch(r"\d+\.\d+\..*", run["kernel"]), RENEW
+    assert run["worlds"] >= 10_000, renew
+    assert (run[TRIAL_DIFFERS], run[TRIAL_AGREES] + refused) == (0, run["worlds"]), renew
+    assert refused < run["worlds"] / 100, renew
+    assert sum(run["verdicts"].values()) == run[TRIAL_AGREES], renew
+    assert re.fullmatch(r"\d+\.\d+\..*", run["kernel"]), renew
 
 
-def test_the_record_is_of_the_generator_and_the_model_as_they_are() -> None:
-    run = recorded_run()
-    assert fuzz_digest(run["seed"], run["first"]) == run["digest"], RENEW
+@of_each_kernel
+def test_the_record_is_of_the_generator_and_the_model_as_they_are(file: str) -> None:
+    run = recorded_run(file)
+    assert fuzz_digest(run["seed"], run["first"]) == run["digest"], RENEW[file]
 
 
 def test_another_outcome_makes_the_record_stale(monkeypatch: pytest.MonkeyPatch) -> None:

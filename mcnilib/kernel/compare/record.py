@@ -1,9 +1,8 @@
 """The recorded run: what the kernel said to every combination of settings, shipped with the package.
 
-Readers without namespaces (Binder) see "a real Linux 6.18 kernel gives the same result" from it.
-Results are one letter per combination, in the order of `Scenario.combinations`, runs of one letter
-shortened. A digest of the worlds tells when
-the record is out of date.
+Readers without namespaces (Binder) see "real Linux 6.18 and 6.1 kernels give the same result" from it. Each kernel has
+a file of its own. Results are one letter per combination, in the order of `Scenario.combinations`, runs of one letter
+shortened. A digest of the worlds tells when the record is out of date.
 """
 
 from __future__ import annotations
@@ -30,7 +29,8 @@ from mcnilib.world.world import World
 AGREES, DIFFERS, SKIPPED, UNKNOWN = "a", "d", "s", "-"
 
 
-_FILE = "record.json"
+RECORDS_OF = ("record.json", "record-uml.json")
+"""Files of the recorded runs: of the kernel that was at hand, and of user-mode Linux."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +43,30 @@ class Recorded:
     results: str
     skipped: str  # what was missing where a combination was skipped
 
+    @property
+    def release(self) -> str:
+        """The first two numbers of the kernel's version."""
+        return ".".join(self.kernel.split(".")[:2])
+
 
 def checked(scenario: Scenario, settings: Settings) -> str:
-    """Say what the kernel said to these settings: `a real Linux 6.18 kernel gives the same result`."""
-    recorded = recorded_scenario(scenario.name)
-    index = position(scenario, settings)
-    if recorded is None or index is None or index >= len(recorded.results):
-        return tr("not checked on a kernel yet")
-    letter = recorded.results[index]
-    if letter == UNKNOWN:
-        return tr("not checked on a kernel yet")
-    release = ".".join(recorded.kernel.split(".")[:2])
-    if letter == SKIPPED:
-        return tr("not checked on Linux {release} ({skipped})", release=release, skipped=recorded.skipped)
-    if letter == AGREES:
-        return tr("a real Linux {release} kernel gives the same result", release=release)
-    return tr("a real Linux {release} kernel gives another result", release=release)
+    """Say what the kernels said to these settings: `a real Linux 6.18 kernel gives the same result`."""
+    by_letter: dict[str, list[Recorded]] = {}
+    if (index := position(scenario, settings)) is not None:
+        for run in recorded_runs(scenario.name):
+            by_letter.setdefault(run.results[index : index + 1], []).append(run)
+    if differing := by_letter.get(DIFFERS):
+        return tr("a real Linux {release} kernel gives another result", release=differing[0].release)
+    match by_letter.get(AGREES, []), by_letter.get(SKIPPED, []):
+        case [run], _:
+            return tr("a real Linux {release} kernel gives the same result", release=run.release)
+        case [run, other, *_], _:
+            return tr(
+                "real Linux {first} and {second} kernels give the same result", first=run.release, second=other.release
+            )
+        case _, [run, *_]:
+            return tr("not checked on Linux {release} ({skipped})", release=run.release, skipped=run.skipped)
+    return tr("not checked on a kernel yet")
 
 
 def position(scenario: Scenario, settings: Settings) -> int | None:
@@ -76,13 +84,22 @@ def position(scenario: Scenario, settings: Settings) -> int | None:
     return None
 
 
-@cache
 def recorded_scenario(name: str) -> Recorded | None:
-    """Return the recorded run of a scenario from the package's file."""
-    file = files("mcnilib.kernel").joinpath(_FILE)
-    if not file.is_file():
-        return None
-    return parse_records(file.read_text()).get(name)
+    """Return the recorded run of a scenario on the kernel that was at hand."""
+    return next(iter(recorded_runs(name)), None)
+
+
+def recorded_runs(name: str) -> tuple[Recorded, ...]:
+    """Return the recorded runs of a scenario from the package's files, one for each kernel."""
+    runs = (records_in(file).get(name) for file in RECORDS_OF)
+    return tuple(run for run in runs if run)
+
+
+@cache
+def records_in(name: str) -> Mapping[str, Recorded]:
+    """Return what one of the package's files holds, by scenario; nothing where it is not there."""
+    file = files("mcnilib.kernel").joinpath(name)
+    return parse_records(file.read_text()) if file.is_file() else {}
 
 
 def parse_records(text: str) -> Mapping[str, Recorded]:

@@ -22,7 +22,8 @@ from mcnilib.kernel.uml.machine import kernel_named
 from mcnilib.progress import counted
 from mcnilib.writing import add_file, write_file
 
-_FILE = "fuzz.json"
+RUNS_OF = ("fuzz.json", "fuzz-uml.json")
+"""Files of the recorded runs: of the kernel that was at hand, and of user-mode Linux."""
 DIGESTED = 200
 """Cases by which a record tells that generator and model are those that made it."""
 
@@ -133,7 +134,8 @@ def write_run(file: Path, run: dict[str, Any]) -> None:
     write_file(file, f"{json.dumps(run, indent=1)}\n")
 
 
-def recorded_run() -> dict[str, Any]:
-    """Read the run that is shipped with the package."""
-    run: dict[str, Any] = json.loads(files("mcnilib.kernel").joinpath(_FILE).read_text())
+def recorded_run(name: str = RUNS_OF[0]) -> dict[str, Any]:
+    """Read a run that is shipped with the package; empty where the file is not there."""
+    file = files("mcnilib.kernel").joinpath(name)
+    run: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
     return run
