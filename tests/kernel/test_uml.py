@@ -104,8 +104,9 @@ def test_a_scenario_agrees_on_linux_6_1(machine: WorkerPool, name: str, changes:
 
 @needs_uml
 @pytest.mark.kernel
-def test_a_capability_is_missing_nowhere(machine: WorkerPool) -> None:
-    assert {name: why for name, why in machine.run(probe).items() if why} == {}
+def test_it_has_all_a_world_may_need_but_what_came_later(machine: WorkerPool) -> None:
+    came_later = {"netkit"}  # with Linux 6.7
+    assert {name: why for name, why in machine.run(probe).items() if why and name not in came_later} == {}
 
 
 CHILD = """

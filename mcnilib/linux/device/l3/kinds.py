@@ -43,7 +43,7 @@ class Tun(L3):
     """A device whose packets a program reads and writes."""
 
     word: ClassVar[str] = "tun"
-    probe: ClassVar[str] = "tuntap add dev p17 mode tun"
+    probe: ClassVar[str] = "tuntap add dev p18 mode tun"
     role: ClassVar[DeviceRole] = DeviceRole.PROGRAM
     line: ClassVar[KindLine] = KindLine(
         "a tun device",
@@ -84,7 +84,7 @@ class WireGuard(L3, Tunnel):
     """A WireGuard device: its peers (None: not collected), UDP port, and the mark of the packets it sends (0: none)."""
 
     word: ClassVar[str] = "wireguard"
-    probe: ClassVar[str] = "link add p16 type wireguard"
+    probe: ClassVar[str] = "link add p19 type wireguard"
     line: ClassVar[KindLine] = KindLine("a wireguard device")
     flags: ClassVar[str] = "POINTOPOINT,NOARP"
 
