@@ -83,8 +83,9 @@ def ask(
 ) -> SnapshotPanel:
     """Return the panel of a snapshot: a question, the picture, the steps, the deciding state, and what-if.
 
-    `netns` is a network namespace or one of its addresses, `to` as in `tcp:10.0.0.1:80`, `listen` servers as in
-    `web:80` beside those that were collected. Raises: NotThere for a namespace that is not there.
+    `netns` is a network namespace or one of its addresses, or `outside:ADDRESS@SEGMENT`; `to` as in `tcp:10.0.0.1:80`,
+    with `@outside` behind it for a machine that was not collected; `listen` servers as in `web:80` beside those that
+    were collected. Raises: NotThere for a namespace that is not there.
     """
     with spoken(lang):
         return SnapshotPanel(snapshot, netns, to, listen, source, scale)

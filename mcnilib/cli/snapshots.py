@@ -37,7 +37,7 @@ from mcnilib.gc_pause import gc_paused
 from mcnilib.language import mark, tr
 from mcnilib.progress import shown
 from mcnilib.snapshots.folder import read_file, write_folder
-from mcnilib.snapshots.merge import read_gateway, read_segment
+from mcnilib.snapshots.merge import read_gateway, read_segment, read_speaker
 from mcnilib.snapshots.question import read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, open_snapshot, read_files
 from mcnilib.snapshots.typed.report import EXAMPLE
@@ -130,6 +130,9 @@ def _add_cables(verb: Parser) -> None:
     verb.add_argument("--segment", action="append", default=[], metavar=SEGMENT, help=tr(SEGMENT_HELP))
     said = tr("the router of a segment, which nobody collected; may be repeated")
     verb.add_argument("--gateway", action="append", default=[], metavar="SEGMENT=ADDRESS", help=said)
+    said = tr("a program (MetalLB) that answers ARP for a service address on this device; may be repeated")
+    metavar = "SEGMENT=ADDRESS@NETNS/DEVICE"
+    verb.add_argument("--speaker", action="append", default=[], metavar=metavar, help=said)
 
 
 def _add_files(trace: Parser) -> None:
@@ -196,8 +199,12 @@ def trace_snapshot(arguments: argparse.Namespace) -> int:
 
 
 def _cables(arguments: argparse.Namespace) -> list[Segment]:
-    """Return what was said about segments: their ports, their gateways."""
-    return [*map(read_segment, arguments.segment), *map(read_gateway, arguments.gateway)]
+    """Return what was said about segments: their ports, gateways, and speakers."""
+    return [
+        *map(read_segment, arguments.segment),
+        *map(read_gateway, arguments.gateway),
+        *map(read_speaker, arguments.speaker),
+    ]
 
 
 def _first_repair(snapshot: Snapshot, flow: Flow, listeners: tuple[Listener, ...]) -> FirstRepair:
@@ -236,7 +243,7 @@ def _asked(arguments: argparse.Namespace) -> str:
     words += ["--source", arguments.source] if arguments.source else []
     words += [
         word
-        for name in ("listen", "segment", "gateway")
+        for name in ("listen", "segment", "gateway", "speaker")
         for one in getattr(arguments, name)
         for word in (f"--{name}", one)
     ]

@@ -25,7 +25,7 @@ from mcnilib.show.html.outcome import because_html, verdict_lines
 from mcnilib.show.inquiry import Inquiry
 from mcnilib.show.repairs import repairs_html, watched_attempts
 from mcnilib.show.walkthrough import Walkthrough
-from mcnilib.snapshots.merge import read_segment
+from mcnilib.snapshots.merge import read_cable
 from mcnilib.snapshots.snapshot import Snapshot, open_files, snapshot_of
 from mcnilib.trace.explain import verdict
 from mcnilib.trace.trace import Trace
@@ -114,7 +114,7 @@ def _command(inquiry: Inquiry) -> str:
 @lru_cache(maxsize=1)
 def _opened(given: str) -> Snapshot:
     source: dict[str, Any] = json.loads(given)
-    segments = [read_segment(line.strip()) for line in source.get("segments", "").splitlines() if line.strip()]
+    segments = [read_cable(line.strip()) for line in source.get("segments", "").splitlines() if line.strip()]
     if source.get("example"):
         story = scenario(EXAMPLE)
         saved = Snapshot(story.world(story.start()), story.listeners(story.start())).files()

@@ -11,7 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface
 from itertools import count
 from typing import Any
 
@@ -19,7 +19,7 @@ from mcnilib.errors import StateSyntaxError, Unsupported
 from mcnilib.language import tr
 from mcnilib.world.json_form import read_json
 from mcnilib.world.listing import LISTINGS
-from mcnilib.world.world import Gateway, Port, Segment, World
+from mcnilib.world.world import Gateway, Port, Segment, Speaker, World
 
 FILES = {row.file: row.command for row in LISTINGS if row.print}
 """Files of a namespace and the command whose output each holds."""
@@ -117,7 +117,10 @@ def _place_json(place: Place) -> object:
 def _segment_json(segment: Segment) -> object:
     ports = [f"{port.netns}/{port.link}" for port in segment.ports]
     data = {"name": segment.name, "reflects": segment.reflects, "uplink": segment.uplink, "ports": ports}
-    return data | ({"gateway": _gateway_json(segment.gateway)} if segment.gateway else {})
+    more: dict[str, object] = {"gateway": _gateway_json(segment.gateway)} if segment.gateway else {}
+    if segment.speakers:
+        more["speakers"] = {str(each.address): f"{each.port.netns}/{each.port.link}" for each in segment.speakers}
+    return {**data, **more}
 
 
 def _gateway_json(gateway: Gateway) -> object:
@@ -175,7 +178,11 @@ def _segment(part: Mapping[str, Any], complete: bool) -> Segment:
     ports = tuple(_port(_text(port)) for port in part["ports"])
     uplink = part.get("uplink", not complete) is True
     gateway = _gateway(part["gateway"]) if "gateway" in part else None
-    return Segment(folder_name(_text(part["name"])), ports, part.get("reflects", False) is True, uplink, gateway)
+    told = part.get("speakers", {}).items()
+    speakers = tuple(Speaker(IPv4Address(address), _port(_text(port))) for address, port in told)
+    return Segment(
+        folder_name(_text(part["name"])), ports, part.get("reflects", False) is True, uplink, gateway, speakers
+    )
 
 
 def _gateway(data: Any) -> Gateway:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from ipaddress import AddressValueError, IPv4Interface, NetmaskValueError
+from ipaddress import AddressValueError, IPv4Address, IPv4Interface, NetmaskValueError
 
 from mcnilib.errors import McniError
 from mcnilib.language import tr
@@ -14,7 +14,7 @@ from mcnilib.snapshots.files import NAME_LENGTH, WORLD, Names, Parts, Place, fol
 from mcnilib.snapshots.targets.flow_target import refuse_ipv6
 from mcnilib.snapshots.targets.names import NAME_FILES
 from mcnilib.world.json_form import link_lines, text_of
-from mcnilib.world.world import Gateway, Port, Segment
+from mcnilib.world.world import Gateway, Port, Segment, Speaker
 
 Files = Mapping[str, str]
 
@@ -39,7 +39,11 @@ def merged(parts: Sequence[Files], segments: Iterable[Segment] = ()) -> dict[str
         files |= {_moved(name, names): text for name, text in part.items() if name not in (WORLD, *NAME_FILES)}
         for segment in own_segments:
             ports = tuple(Port(names.get(port.netns, port.netns), port.link) for port in segment.ports)
-            by_name.setdefault(segment.name, []).append(replace(segment, ports=ports))
+            speakers = tuple(
+                replace(each, port=replace(each.port, netns=names.get(each.port.netns, each.port.netns)))
+                for each in segment.speakers
+            )
+            by_name.setdefault(segment.name, []).append(replace(segment, ports=ports, speakers=speakers))
         complete = complete and whole
     added = tuple(segments)
     for segment in added:
@@ -99,22 +103,38 @@ def _joined(same: Sequence[Segment]) -> Segment:
     if len(gateways) > 1:
         addresses = names_of([str(gateway.address.ip) for gateway in gateways])
         raise MergeError(tr("{segment} has several gateways: {addresses}", segment=same[0].name, addresses=addresses))
-    return Segment(same[0].name, tuple(ports), reflects, uplink, next(iter(gateways), None))
+    return Segment(same[0].name, tuple(ports), reflects, uplink, next(iter(gateways), None), _speakers(same))
+
+
+def _speakers(same: Sequence[Segment]) -> tuple[Speaker, ...]:
+    """Return who answers ARP in segments of one name. Raises: MergeError for two who answer for one address."""
+    speakers = dict.fromkeys(speaker for segment in same for speaker in segment.speakers)
+    by_address = {speaker.address: speaker for speaker in speakers}
+    for speaker in speakers:
+        if by_address[speaker.address] != speaker:
+            raise MergeError(
+                tr("two devices answer ARP for {address}: only one speaks at a time", address=speaker.address)
+            )
+    return tuple(speakers)
 
 
 def _check(segments: Sequence[Segment], places: Iterable[Place]) -> None:
     names = {place.name for place in places}
     for segment in segments:
-        if segment.gateway and not segment.ports:
+        if (segment.gateway or segment.speakers) and not segment.ports:
             raise not_there(tr("segment"), segment.name, (other.name for other in segments if other.ports))
-    for port in (port for segment in segments for port in segment.ports):
+    for port in (port for segment in segments for port in _named(segment)):
         if port.netns not in names:
             raise not_there(tr("network namespace"), port.netns, sorted(names))
 
 
+def _named(segment: Segment) -> tuple[Port, ...]:
+    return (*segment.ports, *(speaker.port for speaker in segment.speakers))
+
+
 def _check_devices(segments: Iterable[Segment], files: Files) -> None:
     """Insist on devices that are there, where it was collected which there are."""
-    ports = [port for segment in segments for port in segment.ports]
+    ports = [port for segment in segments for port in _named(segment)]
     devices = {netns: _devices(files, netns) for netns in {port.netns for port in ports}}
     for port in ports:
         names = devices[port.netns]
@@ -156,6 +176,27 @@ def read_gateway(text: str) -> Segment:
         raise MergeError(tr("{text!r} is not SEGMENT=ADDRESS, for example lan=192.168.0.1", text=text)) from None
 
 
+def read_speaker(text: str) -> Segment:
+    """Read `NAME=ADDRESS@NETNS/DEVICE`: who answers ARP for an address, as a segment to be joined with others.
+
+    Raises: MergeError.
+    """
+    refuse_ipv6(text)
+    name, _, rest = text.partition("=")
+    address, _, place = rest.partition("@")
+    netns, slash, device = place.rpartition("/")
+    try:
+        if not (netns and slash and device):
+            raise ValueError(text)
+        return Segment(folder_name(name), (), speakers=(Speaker(IPv4Address(address), Port(netns, device)),))
+    except (AddressValueError, ValueError):
+        raise MergeError(
+            tr("{text!r} is not SEGMENT=ADDRESS@NETNS/DEVICE, for example lan=192.168.0.240@node1/eth0", text=text)
+        ) from None
+
+
 def read_cable(text: str) -> Segment:
-    """Read a line about a segment: its ports (`read_segment`) or its gateway (`read_gateway`). Raises: MergeError."""
+    """Read a line about a segment: its ports, its gateway, or who answers ARP for an address. Raises: MergeError."""
+    if re.fullmatch(r"[^=]*=[\d.]+@.*", text):
+        return read_speaker(text)
     return read_gateway(text) if re.fullmatch(r"[^=]*=[\d./]+", text) else read_segment(text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface
 from typing import Any, TypeVar
 
 from mcnilib.language import tr
@@ -38,11 +38,22 @@ class Gateway:
 
 
 @dataclass(frozen=True, slots=True)
+class Speaker:
+    """A program that answers ARP for an address on a device, whatever the kernel there would say.
+
+    Source: internal/layer2/arp.go of MetalLB 0.14: it reads requests from a raw socket of each device.
+    """
+
+    address: IPv4Address
+    port: Port
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """An Ethernet switch. `reflects` (hairpin): a frame may leave by the port it came in on (IEEE 802.1Qbg).
 
     `uplink`: something is plugged in that is no part of the world. `gateway`: the router that leads further, as it was
-    told.
+    told. `speakers`: programs that answer ARP there, which no listing shows.
     """
 
     name: str
@@ -50,6 +61,7 @@ class Segment:
     reflects: bool = False
     uplink: bool = False
     gateway: Gateway | None = None
+    speakers: tuple[Speaker, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from small_worlds import namespace
 
 from mcnilib.progress import LOT, passing, watched
 from mcnilib.scenarios import scenario
@@ -14,6 +15,7 @@ from mcnilib.show.html.table import rows, table_html
 from mcnilib.show.inquiry import Inquiry
 from mcnilib.show.verbs import answer
 from mcnilib.snapshots.snapshot import Snapshot, open_files
+from mcnilib.world.world import World
 
 EXAMPLE = {"example": True}
 ASKED = {"netns": "mac1", "to": "tcp:10.233.101.2:80"}
@@ -143,3 +145,15 @@ def test_pods_and_services_are_offered_by_their_names(tmp_path):
     assert {"value": "icmp:10.233.101.2", "label": "default/web-0"} in found["to"]
     assert {"value": "cal2", "label": "default/web-0, 10.233.101.2"} in found["from"]
     assert {"value": "cal1", "label": "10.233.100.3"} in found["from"]
+
+
+def test_a_segment_may_be_told_its_gateway_and_a_question_may_come_from_behind_it(tmp_path: Path):
+    node = namespace("node9", "eth0 192.168.0.11/24", "route default via 192.168.0.1 dev eth0")
+    listed = []
+    for number, (name, text) in enumerate(Snapshot(World((node,))).files().items()):
+        (tmp_path / str(number)).write_text(text)
+        listed.append({"name": f"here/{name}", "at": str(tmp_path / str(number))})
+    segments = "lan=node9/eth0\nlan=192.168.0.1\nlan=192.168.0.240@node9/eth0"
+    question = {"netns": "outside:203.0.113.7@lan", "to": "icmp:192.168.0.11"}
+    answered = told("ask", given={"files": listed, "segments": segments}, question=question)
+    assert "the server sees the client as 203.0.113.7" in answered["verdict"]

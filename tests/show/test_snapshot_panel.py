@@ -236,3 +236,14 @@ LINES = (
 def test_no_command_hurts_the_panel(lines: list[str]) -> None:
     with contextlib.suppress(McniError):
         changed(WORLD, "\n".join(lines))
+
+
+def test_a_machine_outside_may_ask() -> None:
+    story = scenario("7")
+    snapshot = snapshot_of(Snapshot(story.world(story.start()), story.listeners(story.start())).files())
+    panel = ask(snapshot, "outside:1.1.1.77@outside", "tcp:172.16.100.2:80", ["mac1:80"])
+    assert "the server sees the client as 1.1.1.77" in panel.view.verdict.value
+    panel.client.value = "outside:fd00::1@outside"
+    assert "fd00::1 is an IPv6 address" in panel.view.verdict.value
+    panel.client.value = "node1"
+    assert "the server sees the client as" in panel.view.verdict.value

@@ -5,33 +5,19 @@ from __future__ import annotations
 import json
 
 import pytest
-from small_worlds import namespace
+from outside_worlds import CASES, TO_POD, collected
 
 from mcnilib.errors import McniError
 from mcnilib.snapshots.files import save
 from mcnilib.snapshots.merge import merged, read_cable
 from mcnilib.snapshots.snapshot import Snapshot, snapshot_of
 from mcnilib.trace.explain import verdict
-from mcnilib.world.world import Port, Segment, World
-
-NODE = namespace(
-    "node1",
-    "eth0 192.168.0.11/24\ncali1 veth pod 2",
-    "sysctl net.ipv4.icmp_echo_ignore_all 0\nroute default via 192.168.0.1 dev eth0\nroute 10.244.0.5 dev cali1 scope link\nsysctl net.ipv4.ip_forward 1\n"
-    "sysctl net.ipv4.conf.cali1.proxy_arp 1",
-)
-POD = namespace("pod", "eth0 10.244.0.5/32 veth node1 3", "route default dev eth0 scope link")
-WORLD = World((NODE, POD), (Segment("lan", (Port("node1", "eth0"),), uplink=True),), complete=False)
-FILES = save(WORLD)
+from mcnilib.trace.run import run
 
 GATEWAY = (
     "assumed: lan-gateway (192.168.0.1) forwards every packet, filters and translates none; its routes: "
     "192.168.0.0/24 dev eth0, default dev eth1 scope link"
 )
-
-
-def snapshot(*cables: str) -> Snapshot:
-    return snapshot_of(merged([FILES], map(read_cable, cables)))
 
 
 def asked(start: Snapshot, netns: str, to: str) -> tuple[str, ...]:
@@ -57,19 +43,20 @@ def asked(start: Snapshot, netns: str, to: str) -> tuple[str, ...]:
     ],
 )  # fmt: skip
 def test_a_question_from_outside_or_to_the_outside(netns: str, to: str, says: tuple[str, ...]) -> None:
-    assert asked(snapshot(), netns, to) == says
+    assert asked(collected(), netns, to) == says
 
 
 def test_a_segment_may_be_told_its_gateway_and_the_routes_that_has() -> None:
-    assert asked(snapshot(), "node1", "icmp:192.168.0.1")[0].startswith("unknown beyond this point")
-    assert asked(snapshot("lan=192.168.0.1"), "node1", "icmp:192.168.0.1")[0].startswith("connected")
-    told = json.loads(FILES["world.json"])
+    assert asked(collected(), "node1", "icmp:192.168.0.1")[0].startswith("unknown beyond this point")
+    assert asked(collected("", "lan=192.168.0.1"), "node1", "icmp:192.168.0.1")[0].startswith("connected")
+    files = save(collected().world)
+    told = json.loads(files["world.json"])
     told["segments"][0]["gateway"] = {"address": "192.168.0.1", "routes": ["10.244.0.0/24 via 192.168.0.11"]}
-    knows = snapshot_of(FILES | {"world.json": json.dumps(told)})
+    knows = snapshot_of(files | {"world.json": json.dumps(told)})
     assert asked(knows, "outside:203.0.113.7@lan", "icmp:10.244.0.5")[0].startswith("connected")
     again = snapshot_of(knows.files())  # then it is a namespace as any other
     assert asked(again, "lan-gateway", "icmp:10.244.0.5")[0].startswith("connected")
-    assert json.loads(merged([FILES], [read_cable("lan=192.168.0.1")])["world.json"])["segments"][0]["gateway"]
+    assert json.loads(merged([files], [read_cable("lan=192.168.0.1")])["world.json"])["segments"][0]["gateway"]
 
 
 @pytest.mark.parametrize(
@@ -87,5 +74,20 @@ def test_a_segment_may_be_told_its_gateway_and_the_routes_that_has() -> None:
 )  # fmt: skip
 def test_what_nobody_can_place_is_refused(cables: tuple[str, ...], netns: str, to: str, says: str) -> None:
     with pytest.raises(McniError) as problem:
-        asked(snapshot(*cables), netns, to)
+        asked(collected("", *cables), netns, to)
     assert str(problem.value) == says
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_conversation_with_the_rest_of_the_world_ends_as_on_the_kernel(name: str) -> None:
+    trace = run(CASES[name].world, *CASES[name].talk(1))
+    assert trace.outcome.verdict.value == CASES[name].verdict, verdict(trace)
+
+
+def test_a_service_address_that_no_program_answers_for() -> None:
+    question = "outside:192.168.0.77@lan", "tcp:192.168.0.240:8080"
+    assert "no collected machine answers ARP for 192.168.0.240" in asked(collected(TO_POD), *question)[0]
+    with pytest.raises(McniError, match=r"^'lan=192.168.0.240@node1' is not SEGMENT=ADDRESS@NETNS/DEVICE"):
+        collected(TO_POD, "lan=192.168.0.240@node1")
+    with pytest.raises(McniError, match=r"^two devices answer ARP for 192.168.0.240: only one speaks at a time$"):
+        collected(TO_POD, "lan=192.168.0.240@node1/eth0", "lan=192.168.0.240@node1/cali1")

@@ -31,7 +31,7 @@ from mcnilib.linux.routing.route import Route, parse_route
 from mcnilib.linux.routing.rule import Rule, parse_ip_rule
 from mcnilib.linux.sysctl import Setting
 from mcnilib.linux.unmodelled import Gap
-from mcnilib.world.world import Gateway, Port, Segment, World
+from mcnilib.world.world import Gateway, Port, Segment, Speaker, World
 
 STATE = """route 10.0.9.0/24 via 10.0.1.9 dev en0
 route blackhole 10.0.8.0/24 table 7
@@ -134,6 +134,7 @@ def segment(**changes: Any) -> World:
     return replace(BASE, segments=(replace(BASE.segments[0], **changes),))
 
 
+SPEAKER = Speaker(IPv4Address("10.0.1.5"), Port("n", "en0"))
 GATEWAY = Gateway(IPv4Interface("10.0.1.3/24"))
 
 FIELDS: dict[type, dict[str, Callable[[], World]]] = {
@@ -148,6 +149,11 @@ FIELDS: dict[type, dict[str, Callable[[], World]]] = {
         "reflects": lambda: segment(reflects=True),
         "uplink": lambda: segment(uplink=True),
         "gateway": lambda: segment(gateway=GATEWAY),
+        "speakers": lambda: segment(speakers=(SPEAKER,)),
+    },
+    Speaker: {
+        "address": lambda: segment(speakers=(replace(SPEAKER, address=IPv4Address("10.0.1.6")),)),
+        "port": lambda: segment(speakers=(replace(SPEAKER, port=Port("n", "va")),)),
     },
     Gateway: {
         "address": lambda: segment(gateway=replace(GATEWAY, address=IPv4Interface("10.0.1.4/24"))),
@@ -304,7 +310,8 @@ LOST: dict[tuple[type, str], dict[str, str]] = {
     (World, "segments"): {LAB: _SWITCH},
     (World, "complete"): {DIGEST: _KNOWN, LAB: _KNOWN},
     **{(Segment, name): {LAB: _SWITCH} for name in ("name", "ports", "reflects")},
-    **{(Segment, name): {DIGEST: _KNOWN, LAB: _KNOWN} for name in ("uplink", "gateway")},
+    **{(Segment, name): {DIGEST: _KNOWN, LAB: _KNOWN} for name in ("uplink", "gateway", "speakers")},
+    **{(Speaker, name): {DIGEST: _KNOWN, LAB: _KNOWN} for name in ("address", "port")},
     **{(Gateway, name): {DIGEST: _KNOWN, LAB: _KNOWN} for name in ("address", "routes")},
     **{(Port, name): {LAB: _SWITCH} for name in ("netns", "link")},
     **{(Netns, name): dict.fromkeys((*FILES, DIGEST, LAB), _FOUND_ANEW) for name in ("missing", "unseen")},

@@ -18,7 +18,7 @@ from fcntl import ioctl
 
 from mcnilib.errors import McniError
 from mcnilib.kernel.lab import commands, devices, reconfigure, sysctls
-from mcnilib.kernel.lab.behind import l3
+from mcnilib.kernel.lab.behind import l3, speaker
 from mcnilib.kernel.lab.syscalls import in_netns, make_netns
 from mcnilib.kernel.lab.tools import BRIDGE, IP, IPSET, IPTABLES, IPTABLES_LEGACY, NFT, Running, finish_all, start
 from mcnilib.kernel.observe.capture import Watch, open_watch
@@ -52,7 +52,7 @@ class Lab:
         self.errors = 0  # no-route errors sent since the lab was built
         self.conversations = 0  # held in this lab so far
         self._netns: dict[str, int] = {}
-        self._carrier: l3.Carrier | None = None
+        self._programs: list[l3.Carrier | speaker.Speakers] = []
 
     def realise(self, world: World) -> None:
         """Turn the lab into another world: change what differs if the devices are the same, else build anew.
@@ -90,9 +90,9 @@ class Lab:
         """Give all namespaces back to the kernel."""
         for watch in self.watches.values():
             watch.close()
-        if self._carrier:
-            self._carrier.close()
-            self._carrier = None
+        for program in self._programs:
+            program.close()
+        self._programs = []
         for descriptor in self._netns.values():
             os.close(descriptor)
         self._netns, self.watches, self.world, self.errors = {}, {}, World(()), 0
@@ -125,6 +125,7 @@ class Lab:
             with self.inside(netns.name):
                 sysctls.answer_at_once(netns)
         self._await_carriers(world)
+        self._speak(world)
         for netns in world:
             with self.inside(netns.name):
                 self.watches[netns.name] = open_watch(netns.name)
@@ -139,9 +140,17 @@ class Lab:
                 with self.inside(port.netns):
                     descriptors.append(l3.opened(port.link))
             pairs.append((descriptors[0], descriptors[1]))
-        self._carrier = l3.Carrier(pairs) if pairs else None
+        self._programs += [l3.Carrier(pairs)] if pairs else []
         for netns, argv, text in l3.peer_commands(world, self.run):
             self.run(netns, *argv, text=text)
+
+    def _speak(self, world: World) -> None:
+        """Start the programs that answer ARP."""
+        sockets = {}
+        for each in (each for segment in world.segments for each in segment.speakers):
+            with self.inside(each.port.netns):
+                sockets[each] = speaker.listening(each.port.link)
+        self._programs += [speaker.Speakers(sockets)] if sockets else []
 
     def _make_way(self, world: World) -> dict[str, list[str]]:
         """Return the devices that namespaces have got by themselves, once none has a name the World wants."""

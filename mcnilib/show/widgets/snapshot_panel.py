@@ -20,6 +20,7 @@ from mcnilib.show.widgets.frame import PanelFrame
 from mcnilib.show.widgets.panel import RepairBox
 from mcnilib.show.widgets.trace_view import TraceView, Viewed
 from mcnilib.snapshots.snapshot import Snapshot
+from mcnilib.snapshots.targets.outside import OUTSIDE
 
 
 class SnapshotPanel(PanelFrame):
@@ -31,10 +32,13 @@ class SnapshotPanel(PanelFrame):
         """Build the fields and ask at once."""
         self.snapshot = snapshot
         names = [namespace.name for namespace in snapshot.world]
-        self.client = widgets.Dropdown(
-            options=names, value=snapshot.namespace(netns), description=tr("From"), style=WIDE
-        )
-        self.to = _field(tr("To"), to, tr("ADDRESS:PORT, a URL, a pod's or service's name, udp:ADDRESS:PORT"))
+        client = netns if netns.startswith(f"{OUTSIDE}:") else snapshot.namespace(netns)
+        self.client = widgets.Combobox(
+            options=names, value=client, description=tr("From"), style=WIDE, continuous_update=False,
+            tooltip=tr("a network namespace, or outside:ADDRESS@SEGMENT"),
+        )  # fmt: skip
+        forms = tr("ADDRESS:PORT, a URL, a pod's or service's name, udp:ADDRESS:PORT, ADDRESS:PORT@outside")
+        self.to = _field(tr("To"), to, forms)
         self.source = _field(tr("Source"), source, tr("ADDRESS, :PORT or ADDRESS:PORT the client binds to (optional)"))
         self.listen = _field(tr("Listening"), " ".join(listen), tr("NETNS:PORT ... beside those that were collected"))
         self.commands = widgets.Textarea(

@@ -42,6 +42,8 @@ class Cables:
                     self._stand(netns.name, link, child)
                 if link.master:
                     self.ports.setdefault((netns.name, link.master), []).append(link)
+        told = (speaker for segment in world.segments for speaker in segment.speakers)
+        self.speakers = {(each.port.netns, each.port.link, each.address) for each in told}
         self.reads_packets = any(link.kind.reads_packets for netns in world for link in netns.links)
         self.sharing = dict(_sharing(world))
         self._stations: dict[NamedDevice, dict[str, FdbEntry]] = {}

@@ -126,8 +126,11 @@ class _Request(NamedTuple):
         if entry and (heard or not gap):
             return self._believe(entry, heard)
         for receiver in answering if sender != UNCHOSEN else ():
-            _learn(self.at.net.hosts[receiver.netns], receiver.link.name, sender, link.mac)
-        if gap and heard and not any(self.at.net.hosts[receiver.netns].is_local(ip) for receiver in heard):
+            if (
+                not self._speaks(receiver) or self._kernel_answers(receiver, sender) is not Reply.SILENT
+            ):  # a program learns for itself
+                _learn(self.at.net.hosts[receiver.netns], receiver.link.name, sender, link.mac)
+        if gap and heard and not any(self._has_it(receiver) for receiver in heard):
             reason = tr("only collected proxies answer {protocol} for {ip}, and {why}", why=gap.why, **question)
             raise Unknown(reason, collect=gap.collect) from gap
         if heard:
@@ -178,7 +181,20 @@ class _Request(NamedTuple):
                 gap = gap or unknown
         return answering, gap
 
+    def _has_it(self, receiver: Receiver) -> bool:
+        return self._speaks(receiver) or self.at.net.hosts[receiver.netns].is_local(self.ip)
+
+    def _speaks(self, receiver: Receiver) -> bool:
+        """Tell whether a program answers there: it gets the request beside the kernel, which may say nothing."""
+        speakers = self.at.net.wire.cables.speakers
+        return bool(speakers) and (receiver.netns, receiver.link.name, self.ip) in speakers
+
     def _answer(self, receiver: Receiver, sender: IPv4Address) -> Reply:
+        if self._speaks(receiver):
+            return Reply.OWNS
+        return self._kernel_answers(receiver, sender)
+
+    def _kernel_answers(self, receiver: Receiver, sender: IPv4Address) -> Reply:
         return self.protocol.answer(self.at.net.hosts[receiver.netns], receiver.link, self.ip, sender)
 
     def _reply(self, receiver: Receiver, sender: IPv4Address) -> Frame:
