@@ -22,6 +22,7 @@ class Case(NamedTuple):
     ends: str  # CLIENT PROTOCOL ADDRESS SERVER
     verdict: str
     error: str = ""
+    dev: str = ""  # what the server is bound to
     observed: str = ""  # the verdict by what is seen from outside, which does not see a tunnel refuse a packet
 
     def talk(self, number: int) -> tuple[Flow, tuple[Listener, ...]]:
@@ -29,7 +30,7 @@ class Case(NamedTuple):
         client, proto, address, server = self.ends.split()
         sport, port = (0, 0) if proto == "icmp" else (10000 + number, 8080)
         flow = Flow(client, IPv4Address(address), proto, port, sport=sport, patience=1.5)
-        return flow, (Listener(server, 8080), Listener(server, 8080, "udp", pinned=True))
+        return flow, (Listener(server, 8080, dev=self.dev), Listener(server, 8080, "udp", pinned=True, dev=self.dev))
 
 
 def vlans(first: str = "7", second: str = "7", *, more: str = "") -> World:
@@ -100,6 +101,25 @@ def gre(there: Gre, back: Gre) -> World:
 
 
 N, M, KEY, OTHER_KEY = (IPv4Address(x) for x in ("10.0.1.1", "10.0.1.2", "0.0.0.5", "0.0.0.6"))
+
+
+L3MDEV = "rule 1000: from all lookup [l3mdev-table]\n"
+
+
+def vrfs(state: str = "", rules: str = "", *, mgmt: str = "") -> World:
+    """Router n with clients a and b in a VRF, table 10, and c in none; a and c have the same network."""
+    n = namespace(
+        "n",
+        "red vrf 10\ne1 10.0.1.1/24 veth a 2 master red\ne2 10.0.2.1/24 veth b 2 master red\ne3 10.0.3.1/24 veth c 2",
+        FORWARDS + L3MDEV + state,
+        rules,
+    )
+    return plug(
+        n,
+        namespace("a", "eth0 10.0.1.2/24 veth n 3", "route default via 10.0.1.1 dev eth0"),
+        namespace("b", "eth0 10.0.2.2/24 veth n 4", "route default via 10.0.2.1 dev eth0"),
+        namespace("c", "eth0 10.0.3.2/24 veth n 5", "route default via 10.0.3.1 dev eth0"),
+    )
 
 
 def dummy() -> World:
@@ -176,6 +196,75 @@ CASES = {
     "a VLAN on a bond": Case(bonds(), "m tcp 10.0.7.1 n", ALIVE),
     "a bond whose active NIC is on the switch": Case(bonds(apart=True), "n tcp 10.0.1.2 m", ALIVE),
     "a bond whose active NIC is on another switch": Case(bonds(active="en0", apart=True), "n icmp 10.0.1.2 m", LOST),
+    "within a VRF": Case(vrfs(), "a tcp 10.0.2.2 b", ALIVE),
+    "out of a VRF": Case(vrfs(), "a icmp 10.0.3.2 c", ONE_WAY),
+    "into a VRF": Case(vrfs(), "c icmp 10.0.1.2 a", "unreachable", "ENETUNREACH"),
+    "a VRF has a route that leads out": Case(vrfs("route 10.0.3.0/24 dev e3 table 10"), "a icmp 10.0.3.2 c", ONE_WAY),
+    "ping to an address of a VRF": Case(vrfs(), "a icmp 10.0.1.1 n", ALIVE),
+    "a server bound to nothing": Case(vrfs(), "a tcp 10.0.1.1 n", "connection refused", "ECONNREFUSED"),
+    "a server bound to nothing, UDP": Case(vrfs(), "a udp 10.0.1.1 n", "connection refused", "ECONNREFUSED"),
+    "a server bound to nothing, tcp_l3mdev_accept": Case(
+        vrfs("sysctl net.ipv4.tcp_l3mdev_accept 1"), "a tcp 10.0.1.1 n", ALIVE
+    ),
+    "a server bound to the VRF": Case(vrfs(), "a tcp 10.0.1.1 n", ALIVE, dev="red"),
+    "a server bound to the VRF, UDP": Case(vrfs(), "a udp 10.0.1.1 n", ALIVE, dev="red"),
+    "a server bound to a device of the VRF": Case(vrfs(), "a tcp 10.0.1.1 n", ALIVE, dev="e1"),
+    "a server bound to another device of the VRF": Case(
+        vrfs(), "a tcp 10.0.1.1 n", "connection refused", "ECONNREFUSED", dev="e2"
+    ),
+    "a server bound to the VRF, asked from elsewhere": Case(
+        vrfs(), "c tcp 10.0.3.1 n", "connection refused", "ECONNREFUSED", dev="red"
+    ),
+    "a server bound to nothing, asked from elsewhere": Case(vrfs(), "c tcp 10.0.3.1 n", ALIVE),
+    "a server bound to nothing, tcp_l3mdev_accept, INVALID is dropped": Case(
+        vrfs("sysctl net.ipv4.tcp_l3mdev_accept 1", chains("filter", "OUTPUT -m conntrack --ctstate INVALID -j DROP")),
+        "a tcp 10.0.1.1 n",
+        ALIVE,
+    ),
+    "a server bound to nothing, udp_l3mdev_accept: it answers by the main table": Case(
+        vrfs("sysctl net.ipv4.udp_l3mdev_accept 1"), "a udp 10.0.1.1 n", ONE_WAY
+    ),
+    "FORWARD sees the VRF as the device of entry": Case(
+        vrfs(rules=chains("filter", "FORWARD -i red -o e2 -j DROP")), "a icmp 10.0.2.2 b", LOST
+    ),
+    "FORWARD does not see the device itself": Case(
+        vrfs(rules=chains("filter", "FORWARD -i e1 -j DROP")), "a icmp 10.0.2.2 b", ALIVE
+    ),
+    "INPUT sees the VRF": Case(vrfs(rules=chains("filter", "INPUT -i red -j DROP")), "a icmp 10.0.1.1 n", LOST),
+    "PREROUTING sees the device": Case(
+        vrfs(rules=chains("raw", "PREROUTING -i e1 -j DROP")), "a icmp 10.0.2.2 b", LOST
+    ),
+    "PREROUTING sees the VRF": Case(vrfs(rules=chains("raw", "PREROUTING -i red -j DROP")), "a icmp 10.0.2.2 b", LOST),
+    "OUTPUT sees the VRF": Case(vrfs(rules=chains("filter", "OUTPUT -o red -j DROP")), "a icmp 10.0.1.1 n", ONE_WAY),
+    "OUTPUT sees the device": Case(vrfs(rules=chains("filter", "OUTPUT -o e1 -j DROP")), "a icmp 10.0.1.1 n", ONE_WAY),
+    "a VRF with connection tracking": Case(
+        vrfs(
+            rules=chains(
+                "filter",
+                "OUTPUT -m conntrack --ctstate INVALID -j DROP",
+                "FORWARD -m conntrack --ctstate INVALID -j DROP",
+            )
+        ),
+        "a tcp 10.0.2.2 b",
+        ALIVE,
+    ),
+    "a VRF with masquerading": Case(
+        vrfs(rules=chains("nat", "POSTROUTING -o e2 -j MASQUERADE")), "a tcp 10.0.2.2 b", ALIVE
+    ),
+    "a VRF with DNAT": Case(
+        vrfs(rules=chains("nat", "PREROUTING -i e1 -p tcp -d 10.0.1.1 -j DNAT --to-destination 10.0.2.2")),
+        "a tcp 10.0.1.1 b",
+        ALIVE,
+    ),
+    "a VRF with DNAT by its name": Case(
+        vrfs(rules=chains("nat", "PREROUTING -i red -p tcp -d 10.0.1.1 -j DNAT --to-destination 10.0.2.2")),
+        "a tcp 10.0.1.1 b",
+        "connection refused",
+        "ECONNREFUSED",
+    ),
+    "a VRF with a strict reverse path filter": Case(
+        vrfs("sysctl net.ipv4.conf.all.rp_filter 1"), "a tcp 10.0.2.2 b", ALIVE
+    ),
     "GRE": Case(gre(Gre(N, M), Gre(M, N)), "n tcp 10.9.2.1 m", ALIVE),
     "GRE with a key": Case(
         gre(Gre(N, M, ikey=KEY, okey=KEY), Gre(M, N, ikey=KEY, okey=KEY)), "n tcp 10.9.2.1 m", ALIVE

@@ -7,10 +7,10 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 
 from mcnilib.linux.device.base import Kind, LinkEnd
-from mcnilib.linux.device.bond import Bond
 from mcnilib.linux.device.ipvlan import Ipvlan
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.device.macvlan import Macvlan
+from mcnilib.linux.device.master import Bond, Vrf
 from mcnilib.linux.device.nic import Dummy, Physical
 from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.device.vlan import Vlan
@@ -40,8 +40,8 @@ def namespace(name: str, devices: str, state: str = "", tables: str = "") -> Net
     """Build a namespace.
 
     `devices`: lines `NAME [ADDRESS] [KIND]`, numbered from 2; KIND is one of `veth NETNS INDEX`, `macvlan NETNS INDEX
-    MODE`, `ipvlan NETNS INDEX MODE FORWARDING`, `vlan NETNS INDEX ID`, `bond MODE ACTIVE`, `dummy`; then perhaps
-    `master DEVICE`.
+    MODE`, `ipvlan NETNS INDEX MODE FORWARDING`, `vlan NETNS INDEX ID`, `bond MODE ACTIVE`, `vrf TABLE`, `dummy`; then
+    perhaps `master DEVICE`.
     `state`: lines `route ...`, `rule ...`, `neigh ...`, `sysctl KEY VALUE`, in the words of the tools.
     """
     netns = new_netns(name)
@@ -58,9 +58,11 @@ def _device(netns: str, index: int, words: list[str]) -> Link:
     if "master" in rest:
         *rest, _, master = rest
         link = _device(netns, index, [name, *rest])
-        return replace(link, master=master, mac=mac(netns, 99))  # as the bond has it
+        return replace(link, master=master, mac=mac(netns, 99) if "bond" in master else link.mac)  # as the bond has it
     address = " ".join(word for word in rest if "/" in word)
     word, *more = [word for word in rest if "/" not in word] or [""]
+    if word == "vrf":
+        return replace(device(netns, index, name, "", Vrf(*more)), mtu=65575)
     if word == "bond":
         return replace(device(netns, index, name, address, Bond(*more)), mac=mac(netns, 99))
     end = LinkEnd(more[0], int(more[1])) if more else LinkEnd("", 0)

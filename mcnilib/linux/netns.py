@@ -218,7 +218,13 @@ def add_address(netns: Netns, dev: str, address: str | Address, *, origin: Origi
 def _put_address(netns: Netns, dev: str, address: Address, origin: Origin | None = None) -> Netns:
     link = netns.link(dev)
     link = replace(link, addresses=_with_address(link, address))
-    return _derive(_with_link(netns, link), derived_routes(link, address, origin))
+    return _derive(_with_link(netns, link), _in_its_table(netns, link, derived_routes(link, address, origin)))
+
+
+def _in_its_table(netns: Netns, link: Link, routes: Iterable[Route]) -> Iterable[Route]:
+    """Return what is derived for a device in the table of its VRF, if it has one."""
+    table = next((x.kind.l3_table for x in netns.links if x.name == link.master), "")
+    return (replace(route, table=table) for route in routes) if table else routes
 
 
 def _with_link(netns: Netns, new: Link) -> Netns:
@@ -266,7 +272,8 @@ def set_link(netns: Netns, dev: str, *, up: bool) -> Netns:
     routes = tuple(r for r in netns.ip4.routes if up or r.dev != dev or r.type is RouteType.LOCAL)
     neighbours = tuple(entry for entry in netns.ip4.neighbours if up or entry.dev != dev)
     netns = _with_link(netns, link).with_ip4(routes=routes, neighbours=neighbours)
-    return _derive(netns, (route for address in link.addresses for route in derived_routes(link, address)))
+    derived = (route for address in link.addresses for route in derived_routes(link, address))
+    return _derive(netns, _in_its_table(netns, link, derived))
 
 
 def set_port(netns: Netns, dev: str, **switches: bool) -> Netns:

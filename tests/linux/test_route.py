@@ -152,7 +152,7 @@ def test_where_a_rule_line_is_wrong(line: str, column: int, what: str) -> None:
         (parse_ip_rule, "5: from all lookup main suppress_ifgroup 3", "suppress_ifgroup"),
         (parse_ip_rule, "5: from all ipproto tcp lookup 5", "ipproto"),
         (parse_ip_rule, "5: from all goto 32766", "goto"),
-        (parse_ip_rule, "5: from all lookup [l3mdev-table]", "[l3mdev-table]"),
+        (parse_ip_rule, "5: not from all lookup [l3mdev-table]", "[l3mdev-table]"),
         (parse_route, "10.0.0.0/8 via inet6 fe80::1 dev x", "inet6"),
         (parse_ip_rule, "5: from all tos 0x10 lookup 5", "tos"),
     ],
@@ -344,7 +344,6 @@ def test_where_a_collected_route_is_wrong(line: str, column: int, what: str) -> 
 
 
 KEPT_RULES = """\
-1000:	from all lookup [l3mdev-table]
 1001:	from 10.2.0.0/16 lookup main suppress_prefixlength 0 realms 3
 1002:	from 10.2.0.0/16 lookup main suppress_ifgroup 3
 1003:	from 10.2.0.0/16 uidrange 5-10 lookup main
@@ -362,10 +361,10 @@ def test_a_rule_that_is_not_modelled_is_kept_as_it_was() -> None:
     found = parse_rules(KEPT_RULES, source="r", partial=True)
     assert "".join(f"{rule}\n" for rule in found) == KEPT_RULES
     assert [rule.gap.why.split()[1] for rule in found] == [
-        *("'[l3mdev-table]'", "'realms'", "'suppress_ifgroup'", "'uidrange'", "'ipproto'", "'tos'"),
+        *("'realms'", "'suppress_ifgroup'", "'uidrange'", "'ipproto'", "'tos'"),
         *("'goto'", "'nop'", "'tun_id'", "'realms'", "'goto'"),
     ]
-    assert found[4].table == "wan1"
+    assert found[3].table == "wan1"
 
 
 def collected(*added: str, routes: str = "") -> Netns:

@@ -21,13 +21,13 @@ from mcnilib.kernel.lab.capabilities import needs
 from mcnilib.kernel.lab.devices import makings
 from mcnilib.kernel.observe.path import Cabling
 from mcnilib.linux.device.base import NO_MAC, Frame, Kind, LinkEnd
-from mcnilib.linux.device.bond import Bond
 from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.ipvlan import Ipvlan
 from mcnilib.linux.device.l3.kinds import Tun, WireGuard
 from mcnilib.linux.device.link import KINDS as REGISTERED
 from mcnilib.linux.device.link import Link, parse_links, print_links
 from mcnilib.linux.device.macvlan import Macvlan
+from mcnilib.linux.device.master import Bond, Vrf
 from mcnilib.linux.device.nic import Dummy, Loopback, Physical, UnmodelledDevice
 from mcnilib.linux.device.tunnel.ipip import Gre, Ipip
 from mcnilib.linux.device.tunnel.vxlan import Vxlan
@@ -81,6 +81,7 @@ KINDS = {
     "Bridge": KindFacts(Bridge(), "bridge", slaves=True, made="bridge", needs="bridge"),
     "Vxlan": KindFacts(VXLAN, "vxlan id 7 local 10.0.1.1 dev en0 srcport 0 0 dstport 4789 nolearning", made="vxlan", needs="vxlan", lands=TUNNELLED, paths="tunnels"),
     "Ipip": KindFacts(IPIP, "ipip ipip remote 10.0.1.2 local 10.0.1.1", "NOARP", arp=False, made="ipip", needs="ipip", lands=TUNNELLED, paths="tunnels"),
+    "Vrf": KindFacts(Vrf("10"), "vrf table 10", "NOARP,MASTER", slaves=True, arp=False, made="vrf", needs="vrf", lands=TUNNELLED),
     "Gre": KindFacts(Gre(HERE, THERE, ikey=IPv4Address(5), okey=IPv4Address(6)), "gre remote 10.0.1.2 local 10.0.1.1 ttl inherit ikey 0.0.0.5 okey 0.0.0.6", "NOARP", arp=False, made="gre", needs="gre", lands=TUNNELLED, paths="tunnels"),
     "Tun": KindFacts(Tun(), "tun type tun pi off vnet_hdr off persist off", "POINTOPOINT,MULTICAST,NOARP", arp=False, needs="tun", lands=TUNNELLED),
     "WireGuard": KindFacts(WireGuard(), "wireguard", "POINTOPOINT,NOARP", arp=False, made="wireguard", needs="wireguard", lands=TUNNELLED, paths="tunnels"),
@@ -97,6 +98,7 @@ IN_JSON = {
     "Dummy": {"info_kind": "dummy"},
     "Bridge": {"info_kind": "bridge", "info_data": {"priority": 32768, "vlan_filtering": 0, "nf_call_iptables": 0, "group_addr": "x"}},
     "Vxlan": {"info_kind": "vxlan", "info_data": {"id": 7, "local": "10.0.1.1", "link": "en0", "port": 4789, "learning": False, "df": "unset", "udp_csum": True}},
+    "Vrf": {"info_kind": "vrf", "info_data": {"table": 10}},
     "Gre": {"info_kind": "gre", "info_data": {"remote": "10.0.1.2", "local": "10.0.1.1", "ttl": 0, "pmtudisc": True, "ikey": "0.0.0.5", "okey": "0.0.0.6"}},
     "Tun": {"info_kind": "tun", "info_data": {"type": "tun", "pi": False, "vnet_hdr": False, "persist": False}},
     "WireGuard": {"info_kind": "wireguard"},

@@ -16,7 +16,7 @@ from mcnilib.linux.device.port import NO_PORT
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.neigh import PROXY, Neigh
 from mcnilib.linux.routing.nexthop import check_route
-from mcnilib.linux.routing.route import REJECTING, Route, RouteType, print_routes
+from mcnilib.linux.routing.route import L3MDEV, REJECTING, Route, RouteType, print_routes
 from mcnilib.linux.routing.rule import Rule
 
 
@@ -37,7 +37,7 @@ def address_lines(netns: Netns) -> list[str]:
 
 def routing_changes(old: Netns, new: Netns) -> str:
     """Return the `ip -batch` text for what the kernel does not derive from addresses: routes, rules, neighbours."""
-    was, will = _own_routes(old.ip4.routes), _own_routes(new.ip4.routes)
+    was, will = _own_routes(old), _own_routes(new)
     kept = [route for route in will if _rivals(route, was) == _rivals(route, will)]
     lines, later = _rule_changes(old.ip4.rules, new.ip4.rules)
     lines += [f"route del {route_words(route)}" for route in reversed(_nearest_first(was, old)) if route not in kept]
@@ -59,7 +59,7 @@ def _rule_changes(old: Iterable[Rule], new: Iterable[Rule]) -> tuple[list[str], 
     The kernel asks the rules where the gateway of a new route is: what is gone goes and what leads to tables comes
     before the routes, what refuses packets after them.
     """
-    was, will = list(old), list(new)
+    was, will = ([rule for rule in rules if rule.table != L3MDEV] for rules in (old, new))  # that comes with a VRF
     gone = [f"rule del {rule_words(rule)}" for rule in was if rule not in will]
     added = [rule for rule in will if rule not in was]
     refusing = {rule.priority for rule in added if rule.action != "lookup"}  # of one priority the order is state
@@ -69,9 +69,10 @@ def _rule_changes(old: Iterable[Rule], new: Iterable[Rule]) -> tuple[list[str], 
     return gone + first, last
 
 
-def _own_routes(routes: Iterable[Route]) -> list[Route]:
+def _own_routes(netns: Netns) -> list[Route]:
     """Return the routes somebody added, leaving out those the kernel derives from addresses."""
-    return [route for route in routes if not (route.proto == "kernel" and route.table in ("local", "main"))]
+    derived = {"local", "main", *(link.kind.l3_table for link in netns.links)}
+    return [route for route in netns.ip4.routes if not (route.proto == "kernel" and route.table in derived)]
 
 
 def _rivals(route: Route, routes: list[Route]) -> list[Route]:

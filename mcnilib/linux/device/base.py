@@ -44,6 +44,7 @@ class DeviceRole(Enum):
     CHILD = "to its siblings, or out by the device below it"
     BRIDGE = "out of its ports, the devices whose master it is"
     BOND = "out of one of its slaves, the devices whose master it is: together they are one NIC"
+    VRF = "through the routes of its table: it carries no frames"
     TUNNEL = "into packets of its namespace: it carries no frames"
     SINK = "nowhere: it loses them"
     PROGRAM = "to the program that opened it: packets, not frames"
@@ -264,6 +265,11 @@ class Kind:
     def making(self) -> str:
         """The words after `type` of the `ip link add` that makes such a device; empty where none does."""
         return " ".join([self.word, *self.line.shown(self, making=True), *self.made_with.split()])
+
+    @property
+    def l3_table(self) -> str:
+        """The table that routes what comes and goes by the devices whose master it is; empty: the rules say."""
+        return ""
 
     def carrying(self, ports: list[str]) -> list[str]:
         """Return which of its ports, all of which are up, may carry its frames."""

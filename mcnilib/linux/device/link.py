@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 from mcnilib.errors import StateSyntaxError, Unsupported
 from mcnilib.linux.device.base import NO_MAC, DeviceRole, Head, Kind, LinkEnd, Printout, passed_over
-from mcnilib.linux.device.bond import Bond
 from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.ipvlan import Ipvlan
 from mcnilib.linux.device.l3.kinds import Tun, WireGuard
 from mcnilib.linux.device.macvlan import Macvlan
+from mcnilib.linux.device.master import Bond, Vrf
 from mcnilib.linux.device.nic import Dummy, Loopback, Physical, UnmodelledDevice
 from mcnilib.linux.device.port import NO_PORT, BridgePort
 from mcnilib.linux.device.tunnel.ipip import Gre, Ipip
@@ -33,23 +33,8 @@ from mcnilib.linux.text import WordReaders, Words
 from mcnilib.linux.unmodelled import Gap
 
 KINDS: tuple[type[Kind], ...] = (
-    *(
-        Loopback,
-        Physical,
-        Veth,
-        Macvlan,
-        Ipvlan,
-        Vlan,
-        Bond,
-        Bridge,
-        Vxlan,
-        Ipip,
-        Gre,
-        Tun,
-        WireGuard,
-        Dummy,
-        UnmodelledDevice,
-    ),
+    *(Loopback, Physical, Veth, Macvlan, Ipvlan, Vlan, Bond, Bridge, Vxlan, Ipip, Gre, Vrf),
+    *(Tun, WireGuard, Dummy, UnmodelledDevice),
 )
 """Every kind there is."""
 
@@ -97,7 +82,7 @@ class Link:
     addresses: tuple[Address, ...] = ()
     up: bool = True
     mtu: int = 1500
-    master: str = ""  # the bridge this device is a port of, the bond it is a slave of
+    master: str = ""  # the bridge this device is a port of, the bond it is a slave of, its VRF
     carrier: bool = True  # false: its cable has nothing at the other end, or it is kept down (protodown)
     hidden: tuple[Hidden, ...] = ()  # who else may take its frames
     port: BridgePort = NO_PORT
@@ -296,7 +281,7 @@ def _check(links: tuple[Link, ...], source: str) -> None:
     bridges = {link.name for link in links if link.kind.slave}
     for link in links:
         if link.master and link.master not in bridges:
-            raise Unsupported(f"{source}: {link.name} has the master {link.master}, which is no bridge or bond")
+            raise Unsupported(f"{source}: {link.name} has the master {link.master}, which is no bridge, bond or VRF")
 
 
 def _link(lines: list[Words], printout: Printout) -> Link:

@@ -3,7 +3,7 @@
 Rules are tried by priority; in a table the longest prefix wins, then the lowest metric, then the order of the table.
 As long as nobody added or removed a rule, Linux keeps the tables local and main in one trie, so a longer prefix in main
 beats a shorter one in local. Which of equal default routes is taken, and which of a route's next hops, a namespace
-decides at run time (`mcnilib.trace.stack.host`). Not modelled: TOS, VRF, and that a socket bound to a device sends even
+decides at run time (`mcnilib.trace.stack.host`). Not modelled: TOS, and that a socket bound to a device sends even
 without a route.
 Source: net/ipv4/{fib_trie,fib_frontend,fib_rules}.c, include/net/ip_fib.h (Linux 6.18).
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
@@ -35,6 +35,7 @@ from mcnilib.linux.routing.route import (
     scope_id,
 )
 from mcnilib.linux.routing.rule import DEFAULT_RULES, Rule
+from mcnilib.linux.unmodelled import Gap
 
 ROUTE_ERRORS = {
     RouteType.BLACKHOLE: "EINVAL",
@@ -174,7 +175,39 @@ class Fib:
                 RuleLookup(self.rules[2], None, self._table("default")),
             ]
         unmodelled = {link.name for link in self.links if link.kind.unmodelled}
-        return [RuleLookup(rule, _selector(rule, unmodelled), self._table(rule.table)) for rule in self.rules]
+        stages: list[RuleLookup] = []
+        for rule in map(self._named_vrf, self.rules):
+            if rule.table == L3MDEV:
+                stages += self._by_vrf(rule)
+                rule = replace(rule, action=L3MDEV, gap=Gap(tr("{word!r} in a rule", word=L3MDEV)), text=str(rule))
+            stages.append(RuleLookup(rule, _selector(rule, unmodelled), self._table(rule.table)))
+        return stages
+
+    def _named_vrf(self, rule: Rule) -> Rule:
+        """Return a rule that names the device of a VRF as one that is not modelled: kernels differ in what it means."""
+        named = [dev for dev in (rule.iif, rule.oif) if dev in self._vrf_tables]
+        if not named or rule.gap:
+            return rule
+        what = tr("a rule that names the VRF {vrf}, which kernels understand differently", vrf=named[0])
+        return replace(rule, iif="", oif="", gap=Gap(what), text=str(rule))
+
+    @cached_property
+    def _vrf_tables(self) -> dict[str, str]:
+        return {link.name: link.kind.l3_table for link in self.links if link.kind.l3_table}
+
+    @cached_property
+    def vrf_of(self) -> dict[str, str]:
+        """The VRF that each device belongs to, itself included; only devices that belong to one are named."""
+        of = {name: name for name in self._vrf_tables}
+        return of | {link.name: link.master for link in self.links if link.master in self._vrf_tables}
+
+    def _by_vrf(self, rule: Rule) -> Iterator[RuleLookup]:
+        """Yield the look-ups that the rule for VRFs leads to: the table of each. Source: l3mdev_update_flow()."""
+        for vrf, table in self._vrf_tables.items():
+            yield RuleLookup(rule, partial(self._in_vrf, vrf), self._table(table))
+
+    def _in_vrf(self, vrf: str, query: Query) -> bool:
+        return self.vrf_of.get(query.oif or query.iif) == vrf
 
     @cached_property
     def _rule_of_table(self) -> dict[str, Rule]:
@@ -200,10 +233,11 @@ class Fib:
 
     def _decide(self, query: Query, scope: int) -> Decision | Refusal:
         """Try the tables in order."""
+        oif = "" if query.oif in self._vrf_tables else query.oif
         for rule, applies, trie in self._stages:
             if applies is not None and not applies(query):
                 continue
-            route = trie.find(query.dst, query.oif, scope)
+            route = trie.find(query.dst, oif, scope)
             if rule.gap and (rule.action != "lookup" or route):
                 rule.gap.meet(
                     after=tr(", and it is unknown whether {dst} takes it: {rule}", dst=query.dst, rule=rule.text)
@@ -276,7 +310,7 @@ def _circumstances(query: Query) -> str:
 def _selector(rule: Rule, unmodelled: Set[str]) -> Selector | None:
     """Compile a rule's selectors; None when it applies to everything, or may (not modelled, with `not`).
 
-    The rule for VRFs applies to packets over their devices only, which are among those whose kind is `unmodelled`.
+    The rule for VRFs applies to packets over their devices only, which may be those whose kind is `unmodelled`.
     Source: l3mdev_fib_rule_match() in net/l3mdev/l3mdev.c.
     """
     if rule.gap and rule.inverted:

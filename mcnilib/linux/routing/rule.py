@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
+from mcnilib.errors import Unsupported
 from mcnilib.language import tr
 from mcnilib.linux.origin import KERNEL, Origin
 from mcnilib.linux.routing.route import (
@@ -123,7 +124,7 @@ _RULE: WordReaders = {
     "fwmark": ("fwmark", _mark),
     "iif": ("iif", read_device),
     "oif": ("oif", read_device),
-    "lookup": ("table", read_table),
+    "lookup": ("table", lambda words: words.take() if words.next == L3MDEV else read_table(words)),
     "suppress_prefixlength": ("suppress", lambda words: words.number_upto(0x7FFFFFFF)),
     "blackhole": ("action", lambda words: "blackhole"),
     "unreachable": ("action", lambda words: "unreachable"),
@@ -157,7 +158,10 @@ def parse_ip_rule(
     if words.next != "from":
         raise words.error(tr("from is missing"))
     values = words.fields(_COLLECTED_RULE if partial else _RULE, () if partial else RULE_KEPT, "a rule")
-    unmodelled = [word for word in (*values, *([L3MDEV] if values.get("table") == L3MDEV else [])) if word in RULE_KEPT]
+    vrf = [L3MDEV] if inverted and values.get("table") == L3MDEV else []  # which then leads nowhere
+    if vrf and not partial:
+        raise Unsupported(tr("{source}:{number}: {word!r} in a rule", source=source, number=number, word=L3MDEV))
+    unmodelled = [word for word in (*values, *vrf) if word in RULE_KEPT]
     if unmodelled:
         values |= {
             "text": line.strip(),

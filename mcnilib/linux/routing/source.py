@@ -126,7 +126,7 @@ def _own_source(
 def way_back(netns: Netns, packet: Packet, iif: str, oif: str) -> Query:
     """Return the look-up of the path back to a sender. Source: __fib_validate_source()."""
     mark = packet.mark if netns.conf("src_valid_mark", iif) else 0
-    return Query(packet.src, packet.dst, oif or "lo", mark=mark)
+    return Query(packet.src, packet.dst, oif or "lo", netns.fib.vrf_of.get(iif, ""), mark)
 
 
 def _full_check(netns: Netns, packet: Packet, iif: str, oif: str, strictness: int) -> Martian | None:
@@ -174,7 +174,8 @@ def rpfilter_passes(
         return True
     asked_from = UNCHOSEN if dst.is_multicast or dst in (UNCHOSEN, LIMITED_BROADCAST) else dst
     try:
-        route = netns.fib.lookup(Query(packet.src, asked_from, mark=packet.mark if validmark else 0)).route
+        vrf, mark = netns.fib.vrf_of.get(iif, ""), packet.mark if validmark else 0
+        route = netns.fib.lookup(Query(packet.src, asked_from, oif=vrf, mark=mark)).route
     except NoRoute:
         return False
     if route.type is not RouteType.UNICAST and not (route.type is RouteType.LOCAL and accept_local):

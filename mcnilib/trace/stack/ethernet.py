@@ -155,6 +155,8 @@ class Wire:
                 return self._forward(netns, link, "", sight)
             case DeviceRole.BOND:
                 return self._send_slave(netns, link, sight)
+            case DeviceRole.VRF:
+                raise Unsupported(tr("what leaves by {link} of {netns}, a VRF", link=link.name, netns=netns))
             case DeviceRole.SINK:
                 return [Swallowed(Receiver(netns, link, sight.path), tr("a dummy device loses what it is to send"))]
             case DeviceRole.TUNNEL | DeviceRole.PROGRAM | DeviceRole.UNMODELLED:  # what is not modelled has ended above
@@ -263,10 +265,11 @@ class Wire:
         if children := self.cables.children.get(key):
             return self._enter_lower(netns, link, children, sight)
         if link.master:
-            bond = self.cables.by_name.get((netns, link.master))
-            if bond and bond.kind.role is DeviceRole.BOND:
-                return self._enter_bond(netns, link, bond, sight)
-            return self._enter_port(netns, link, sight)
+            master = self.cables.by_name.get((netns, link.master))
+            if master and master.kind.role is DeviceRole.BOND:
+                return self._enter_bond(netns, link, master, sight)
+            if not master or not master.kind.l3_table:
+                return self._enter_port(netns, link, sight)
         return [Receiver(netns, link, sight.path)] if sight.taken and not sight.tags else []
 
     def _untag(self, netns: str, vlan: Link, sight: _Sight) -> _Ends:

@@ -81,7 +81,7 @@ class Skb:
     """A packet on its way through namespaces, with what Linux keeps beside it (struct sk_buff)."""
 
     __slots__ = (
-        *("any_source", "bad_checksum", "by_icmp", "local", "packet", "ports"),
+        *("any_source", "bad_checksum", "by_icmp", "l3mdev", "local", "packet", "ports"),
         *("socket", "tracked", "txhash", "unbound"),
     )
 
@@ -94,6 +94,7 @@ class Skb:
         by_icmp: bool = False,
         any_source: bool = False,
         txhash: int = 0,
+        l3mdev: str = "",
     ) -> None:
         """Start with what the sender attached; `tracked` is set only by replies netfilter itself sends.
 
@@ -101,6 +102,7 @@ class Skb:
         `by_icmp`: the kernel's own ICMP socket sends it, alone or in a tunnel of the same namespace.
         `any_source`: netfilter or a transparent socket sends it, from whichever address it was asked at.
         `txhash` is what the socket adds to the flow's hash, another after each timeout (sk_rethink_txhash()).
+        `l3mdev` is the VRF of the socket that sends it, or of the device it came by; empty: it is in none.
         Set on the way: `broken`, the UDP checksum is wrong; `local`, its route is of type local (RTCF_LOCAL);
         `socket`, whose it is since TPROXY said so; `ports`, the bridge ports iptables knows of. Of what REJECT sends,
         they say by which port it goes back (see `icmp`).
@@ -109,7 +111,7 @@ class Skb:
         self.bad_checksum = self.local = False
         self.packet, self.tracked, self.unbound = packet, tracked, unbound
         self.socket: FoundSocket | None = None
-        self.by_icmp, self.any_source, self.txhash = by_icmp, any_source, txhash
+        self.by_icmp, self.any_source, self.txhash, self.l3mdev = by_icmp, any_source, txhash, l3mdev
 
 
 SocketFinder = Callable[["Host", Packet, str, bool], FoundSocket | None]
@@ -302,7 +304,7 @@ class Host:
 
     def is_local(self, ip: IPv4Address) -> bool:
         """Tell whether the address is one of this namespace's own."""
-        return self._address_type(ip) == "LOCAL"
+        return self._address_type(ip) == "LOCAL" or (bool(self.netns.fib.vrf_of) and ip in self.netns.own_addresses)
 
     def _limits(self) -> Limits:
         return Limits(

@@ -121,22 +121,23 @@ def icmp_send(at: Recorder, kind: int, code: int, *, after: float = 0.0, mtu: in
     own, mark = skb.local, _reflected(host, packet)
     if not own and host.flag(INBOUND):
         raise Unsupported(tr("{inbound} = 1 in {host}, which sends an ICMP error", inbound=INBOUND, host=host.name))
-    src = packet.dst if own else _error_source(host, Query(packet.src, mark=mark))
+    src = packet.dst if own else _error_source(host, Query(packet.src, oif=skb.l3mdev, mark=mark))
     if src is None:
         return
-    near = _is_near(host, packet, mark)
+    near = _is_near(host, skb, mark)
     if not mtu and (limit := silenced(host, kind, packet.src, net.now + after, near=near)):
         at.silence(limit)
         return
     tos = (packet.tos & TOS_MASK) | INTERNET_CONTROL
     error = Packet(src, packet.src, "icmp", icmp=Icmp(kind, code, quoted=packet, mtu=mtu), mark=mark, tos=tos)
-    net.outbox.append(Emission(host.name, Skb(error, attached(skb.tracked), unbound=not own, by_icmp=True), after))
+    told = Skb(error, attached(skb.tracked), unbound=not own, by_icmp=True, l3mdev=skb.l3mdev)
+    net.outbox.append(Emission(host.name, told, after))
 
 
-def _is_near(host: Host, packet: Packet, mark: int) -> bool:
+def _is_near(host: Host, skb: Skb, mark: int) -> bool:
     """Tell whether the one who is told is this namespace itself."""
     try:
-        return host.route(Query(packet.src, mark=mark)).device == "lo"
+        return host.route(Query(skb.packet.src, oif=skb.l3mdev, mark=mark)).device == "lo"
     except NoRoute:
         return False
 
@@ -191,10 +192,10 @@ def _reset(at: Recorder) -> None:
         return
     answer = reset_for(packet, packet.tcp).but(mark=_reflected(host, packet), tos=0)
     try:
-        host.route(Query(answer.dst, answer.src, mark=answer.mark))
+        host.route(Query(answer.dst, answer.src, oif=skb.l3mdev, mark=answer.mark))
     except NoRoute:
         return
-    reset = Skb(answer, attached(skb.tracked), any_source=True)
+    reset = Skb(answer, attached(skb.tracked), any_source=True, l3mdev=skb.l3mdev)
     reset.ports = skb.ports
     net.outbox.append(Emission(host.name, reset))
     if skb.tracked:

@@ -24,6 +24,7 @@ from mcnilib.linux.routing.source import validate_source
 from mcnilib.linux.sysctl import deciding
 from mcnilib.trace.devices.br_netfilter import cross_bridge, dnat_into_bridge
 from mcnilib.trace.devices.ipvlan import child_behind, give
+from mcnilib.trace.devices.vrf import enters, leaves
 from mcnilib.trace.flow import ANY_ADDRESS
 from mcnilib.trace.stack import tunnel
 from mcnilib.trace.stack.fragment import too_long_to_forward
@@ -51,7 +52,7 @@ def receive(at: Recorder, link: Link) -> Position:
     if not hook.run():
         reject(at, hook)
         return None
-    return _routed(at, link, before)
+    return _routed(at, link, before) if enters(at, link.name) else None
 
 
 def receive_at_port(at: Recorder, port: Link, frame: Frame) -> Position:
@@ -133,11 +134,11 @@ def send(at: Recorder, dev: str = "") -> Position:
     host, skb = at.host, at.skb
     if skb.packet.ttl != host.ttl and not dev:
         skb.packet = skb.packet.but(ttl=host.ttl)
-    decision = _route(at, oif=dev)
-    if decision is None:
+    decision = _route(at, oif=dev or skb.l3mdev)
+    if decision is None or not leaves(at, decision):
         return None
     hook = Hook("OUTPUT", at, oif=decision.device)
-    hook.reroute = partial(_route, at, again=True)
+    hook.reroute = partial(_route, at, again=True, oif=skb.l3mdev)
     if not hook.run():
         reject(at, hook)
         return None
@@ -158,7 +159,7 @@ def _route(at: Recorder, *, again: bool = False, oif: str = "") -> Decision | No
         src = UNCHOSEN if skb.unbound and not again else packet.src
         mark = 0 if packet.proto in (IPIP, GRE) and not again else packet.mark
         query = Query(packet.dst, src, oif=oif, mark=mark)
-        decision = route_out(host, query, any_source=again or bool(oif) or skb.any_source)
+        decision = route_out(host, query, any_source=again or bool(oif and not skb.l3mdev) or skb.any_source)
     except NoRoute as error:
         if oif and not error.line:
             _refuse_on_link(host, packet, oif)
@@ -234,7 +235,7 @@ def _source_is_valid(at: Recorder, dev: str, oif: str) -> bool:
 
 
 def _deliver(at: Recorder, dev: str) -> Position:
-    host, skb, hook = at.host, at.skb, Hook("INPUT", at, iif=dev)
+    host, skb, hook = at.host, at.skb, Hook("INPUT", at, iif=at.skb.l3mdev or dev)
     if skb.packet.fragment:
         skb.packet = skb.packet.but(fragment=0)  # ip_local_deliver() puts it together
     if not hook.run():
@@ -280,7 +281,7 @@ def _forward(at: Recorder, dev: str, decision: Decision) -> Position:
         return None
     send_redirect(at, dev, decision)
     skb.packet = skb.packet.but(ttl=skb.packet.ttl - 1)
-    hook = Hook("FORWARD", at, iif=dev, oif=decision.device)
+    hook = Hook("FORWARD", at, iif=at.skb.l3mdev or dev, oif=decision.device)
     if not hook.run():
         reject(at, hook)
         return None

@@ -42,6 +42,7 @@ class Sender(Protocol):
     snd_nxt: int
     txhash: int
     transparent: bool
+    l3mdev: str
     reply: bool
 
     def segment(self, flags: str, length: int = 0, seq: int | None = None) -> Packet:
@@ -139,7 +140,7 @@ class SendQueue:
         packet = end.segment("PSH ACK" if seq + length == self._written else "ACK", length)
         packet = packet.but(tcp=replace(packet.tcp or Tcp(), burst=burst))
         before_it = self._journeys.get(seq, 0)
-        skb = Skb(packet, txhash=end.txhash, any_source=end.transparent)
+        skb = Skb(packet, txhash=end.txhash, any_source=end.transparent, l3mdev=end.l3mdev)
         number = end.events.emit(end.host.name, skb, reply=end.reply, repeats=before_it)
         self._journeys.setdefault(seq, number)
         end.snd_nxt = seq + length
@@ -157,6 +158,6 @@ class SendQueue:
     def _decision(self) -> Decision | None:
         """Look up the way to the peer; None where there is none, and nothing leaves."""
         try:
-            return route_out(self.end.host, self._query, any_source=self.end.transparent)
+            return route_out(self.end.host, replace(self._query, oif=self.end.l3mdev), any_source=self.end.transparent)
         except NoRoute:
             return None

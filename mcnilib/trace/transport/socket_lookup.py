@@ -120,7 +120,8 @@ def lookup_listener(listeners: Sequence[Listener], host: Host, iif: str, packet:
     wanted = (host.name, packet.proto, packet.dport)
     there = (x for x in listeners if (x.netns, x.proto, x.port) == wanted and x.address in (ANY_ADDRESS, packet.dst))
     there = (listener for listener in there if listener.peer in (None, (packet.src, packet.sport)))
-    matching = [listener for listener in there if listener.dev in ("", _device(host, iif, packet))]
+    devices = _devices(host, iif, packet)
+    matching = [listener for listener in there if listener.dev in devices]
     # those of an address are looked up before those of all; a peer counts more than a device
     best = max(matching, key=lambda x: (x.address != ANY_ADDRESS, bool(x.peer), bool(x.dev)), default=None)
     if best and best.dev and not _leads_back(host, best.dev, packet):
@@ -140,6 +141,17 @@ def lookup_listener(listeners: Sequence[Listener], host: Host, iif: str, packet:
     return best
 
 
+def _devices(host: Host, iif: str, packet: Packet) -> tuple[str, ...]:
+    """Name the devices to which a socket may be bound that gets a packet; empty: it need not be bound.
+
+    What came by a VRF is for sockets that are bound to it, or for all with `tcp_l3mdev_accept` or `udp_l3mdev_accept`.
+    Source: inet_sk_bound_dev_eq() in include/net/inet_sock.h.
+    """
+    if not (vrf := host.netns.fib.vrf_of.get(iif)):
+        return "", _device(host, iif, packet)
+    return (vrf, iif, *([""] if host.flag(f"net.ipv4.{packet.proto}_l3mdev_accept") else []))
+
+
 def _device(host: Host, iif: str, packet: Packet) -> str:
     """Name the device a socket sees a packet come from: on loopback the one that has the address.
 
@@ -155,6 +167,8 @@ def _device(host: Host, iif: str, packet: Packet) -> str:
 
 def _leads_back(host: Host, dev: str, packet: Packet) -> bool:
     """Tell whether the routes send an answer by the device: Linux looks up by the device, which is not modelled."""
+    if dev in host.netns.fib.vrf_of:
+        return True  # by the table of the VRF
     try:
         route = host.route(Query(packet.src, packet.dst)).route
     except NoRoute:

@@ -125,7 +125,7 @@ class Sockets:
         if end is None and (listener := self._listener(at, iif, packet)) and opens:
             self._accept(at, iif, tr("a SYN for the listener on port {dport}", dport=listener.port), listener)
             server = self._tcp[ends] = TcpServer(self.events, host, ends, SERVER_ISN, self.flow)
-            server.transparent = _proxies(host, listener)
+            server.transparent, server.l3mdev = _proxies(host, listener), at.skb.l3mdev
             return partial(server.answer, tcp)
         if end is None:
             self._reset(at, iif, packet)
@@ -161,7 +161,8 @@ class Sockets:
             "RST",
         )
         given = at.skb.socket is not None
-        self.net.outbox.append(Emission(at.host.name, Skb(reset_for(packet, tcp), any_source=given)))
+        reset = Skb(reset_for(packet, tcp), any_source=given, l3mdev=at.skb.l3mdev)
+        self.net.outbox.append(Emission(at.host.name, reset))
 
     def _receive_udp(self, at: Recorder, iif: str, packet: Packet) -> Callable[[], None] | None:
         host = at.host
@@ -170,6 +171,7 @@ class Sockets:
             self._accept(at, iif, tr("a datagram for the socket on port {dport}", dport=listener.port), listener)
             if packet.length != (self.flow.request or REQUEST) or packet.inner:
                 return None
+            at.skb.l3mdev = listener.dev and at.skb.l3mdev  # it answers through the VRF if it is bound
             return partial(self._answer_udp, at, packet, answers_from(host, packet, listener))
         if self._is_answer(host, packet):
             answer = packet.length == (self.flow.answer or UDP_ANSWER)
@@ -184,7 +186,7 @@ class Sockets:
         text = tr("no socket for a datagram from {src}:{sport}", src=packet.src, sport=packet.sport)
         self._refuse(at, iif, text, tr("port unreachable"))
         # udp_rcv() has let go of the connection: the error is looked up like any other
-        at.skb = Skb(packet)
+        at.skb = Skb(packet, l3mdev=at.skb.l3mdev)
         at.skb.local = True
         icmp_send(at, 3, 3)
         return None
@@ -198,7 +200,8 @@ class Sockets:
         if not isinstance(chosen, NoRoute):
             whole = forbidding(at.host, chosen) if is_large(chosen) else chosen
             given = at.skb.socket is not None
-            self.events.emit(at.host.name, Skb(whole, unbound=unbound, any_source=given), reply=True)
+            answer_skb = Skb(whole, unbound=unbound, any_source=given, l3mdev=at.skb.l3mdev)
+            self.events.emit(at.host.name, answer_skb, reply=True)
 
     def _receive_icmp(self, at: Recorder, iif: str, packet: Packet, icmp: Icmp) -> Callable[[], None] | None:
         if icmp.type == 8:
@@ -209,7 +212,7 @@ class Sockets:
             mark = packet.mark if at.host.flag("net.ipv4.fwmark_reflect") else 0
             answer = Icmp(0, 0, icmp.ident, icmp.seq)
             reply = Packet(packet.dst, packet.src, "icmp", icmp=answer, length=packet.length, mark=mark, tos=packet.tos)
-            return partial(self._answer, at.host.name, reply)
+            return partial(self._answer, at.host.name, Skb(reply, by_icmp=True, l3mdev=at.skb.l3mdev))
         if icmp.type == 0 and at.host.name == self.flow.netns and icmp.ident == ECHO_ID:
             self._accept(at, iif, tr("echo reply for the client's socket"))
             self.client.answered = self.client.connected = True
@@ -219,8 +222,8 @@ class Sockets:
         self._refuse(at, iif, tr("no socket waits for this ICMP message, so it is ignored"))
         return None
 
-    def _answer(self, netns: str, reply: Packet) -> None:
-        self.events.emit(netns, Skb(reply, by_icmp=True), reply=True)
+    def _answer(self, netns: str, reply: Skb) -> None:
+        self.events.emit(netns, reply, reply=True)
 
     def _receive_error(self, at: Recorder, iif: str, icmp: Icmp, quoted: Packet) -> Callable[[], None] | None:
         """Hand an ICMP error to the socket whose packet it quotes."""

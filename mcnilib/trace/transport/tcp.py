@@ -81,6 +81,7 @@ class TcpEnd:
         if flow.sized:
             self.queue = SendQueue(self, ends.local, ends.remote)
         self.transparent = False  # sends from any address (IP_TRANSPARENT)
+        self.l3mdev = ""  # the VRF it belongs to
         self.txhash = 0  # changes when a segment is sent again: another way may be better
         self._timer = 0  # generation: a timer of an older one has been cancelled
 
@@ -169,7 +170,7 @@ class TcpEnd:
         self.events.emit(self.ends.netns, self._skb(packet), reply=self.reply, repeats=self._journey)
 
     def _skb(self, packet: Packet) -> Skb:
-        return Skb(packet, txhash=self.txhash, any_source=self.transparent)
+        return Skb(packet, txhash=self.txhash, any_source=self.transparent, l3mdev=self.l3mdev)
 
     def _limit(self) -> int:
         """Return how often a segment is sent again; a SYN once more for each linear timeout (tcp_write_timeout())."""

@@ -1,8 +1,10 @@
-"""Bonds: several NICs as one. Which of them carries a frame depends on the mode; the switch takes them for one port.
+"""Bonds and VRFs: devices that others have as their master, as those that are ports of a bridge have it.
 
-Source: bond_print_opt(), bond_slave_print_opt() in ip/{iplink_bond,iplink_bond_slave}.c (iproute2 6.1);
-bond_start_xmit(), bond_handle_frame(), bond_should_deliver_exact_match() in drivers/net/bonding/bond_main.c (Linux
-6.18), Documentation/networking/bonding.rst.
+A bond is several NICs as one. Which of them carries a frame depends on the mode; the switch takes them for one port. A
+VRF routes what comes and goes by its devices by a table of its own.
+Source: ip/{iplink_bond,iplink_bond_slave,iplink_vrf}.c (iproute2 6.1); bond_start_xmit(), bond_handle_frame(),
+bond_should_deliver_exact_match() in drivers/net/bonding/bond_main.c, drivers/net/vrf.c, net/l3mdev/l3mdev.c (Linux
+6.18), Documentation/networking/{bonding,vrf}.rst.
 """
 
 from __future__ import annotations
@@ -75,3 +77,29 @@ class Bond(Kind):
     def settling(self) -> str:
         """The words that choose the active NIC, once they are there."""
         return f"{self.word} active_slave {self.active}" if self.active else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Vrf(Kind):
+    """The domain of the devices whose `master` is its name; `table` (a number) has their routes."""
+
+    word: ClassVar[str] = "vrf"
+    probe: ClassVar[str] = "link add p18 type vrf table 77"
+    role: ClassVar[DeviceRole] = DeviceRole.VRF
+    line: ClassVar[KindLine] = KindLine(
+        "a vrf", Keyword("table", "table", lambda words: str(words.number_upto(0xFFFFFFFF)), required=True)
+    )
+    slave: ClassVar[KindLine] = KindLine("a device of a VRF", passed="table")
+    flags: ClassVar[str] = "NOARP,MASTER"
+
+    table: str
+
+    @property
+    def l3_table(self) -> str:
+        """The table its packets are routed by."""
+        return self.table
+
+    @property
+    def has_arp(self) -> bool:
+        """Tell whether neighbours are resolved on it: they are not."""
+        return False
