@@ -1,0 +1,174 @@
+"""Conditions of a rule of nft: comparisons, look-ups of a verdict, and limits.
+
+Source: nft(8) "STATEMENTS", "MAPS"; net/netfilter/nft_{cmp,bitwise,range,lookup,limit}.c (Linux 6.18).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mcnilib.language import tr
+from mcnilib.linux.netfilter.iptables.match.stateful import Limit
+from mcnilib.linux.netfilter.nftables.datatype import DataType, Span, Value
+from mcnilib.linux.netfilter.nftables.expression import Expression, Key, Sight, finder
+from mcnilib.linux.netfilter.nftables.sets import Element, NftSet, covers, show_span
+from mcnilib.linux.netfilter.nftables.statement import CONTINUE, NftVerdict, Passage, Statement
+
+Wanted = tuple[tuple[Span, ...], ...]
+"""Values a comparison asks for: of a list of flags several, of parts joined by dots each with several spans."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compare(Statement):
+    """`ip saddr != 10.0.0.0/8`, `tcp dport { 80, 443 }`, `ip daddr @cluster-ips`, `tcp flags syn / fin,syn`.
+
+    No operator asks of flags whether one of them is set, of all others whether they are equal.
+    """
+
+    left: Expression
+    operator: str
+    wanted: Wanted = ()
+    table: NftSet | str = ""
+    mask: int | None = None  # of `tcp flags VALUE / MASK`
+
+    def __str__(self) -> str:
+        operator = f"{self.operator} " if self.operator else ""
+        return f"{self.left} {operator}{self._right()}"
+
+    def _right(self) -> str:
+        if self.table:
+            return str(self.table)
+        kinds = self.left.types
+        right = ",".join(" . ".join(map(show_span, kinds, spans)) for spans in self.wanted)
+        return right if self.mask is None else f"{right} / {self._flags(kinds[0], self.mask)}"
+
+    @staticmethod
+    def _flags(kind: DataType, bits: int) -> str:
+        return ",".join(name for name, bit in kind.symbols.items() if bits & bit)
+
+    @property
+    def tracks(self) -> bool:  # type: ignore[override]
+        """Tell whether it asks for the connection."""
+        return self.left.tracks
+
+    def act(self, passage: Passage) -> NftVerdict | None:
+        """Compare."""
+        return CONTINUE if self._holds(passage.sight()) else None
+
+    def _holds(self, sight: Sight) -> bool:
+        key = self.left.key(sight)
+        if key is None:
+            return False
+        if self.table:
+            return (finder(self.table, sight).find(key) is not None) is (self.operator != "!=")
+        return self._compares(key)
+
+    def _compares(self, key: Key) -> bool:
+        kind, value = self.left.types[0], key[0]
+        if kind.flags and isinstance(value, int):
+            bits = bits_of(self.wanted)
+            if self.mask is not None:
+                return (value & self.mask == bits) is (self.operator != "!=")
+            return bool(value & bits) if not self.operator else (value == bits) is (self.operator == "==")
+        if self.operator in ("<", ">", "<=", ">="):
+            return _ordered(value, self.operator, self.wanted[0][0][0])
+        return any(all(map(covers, spans, key)) for spans in self.wanted) is (self.operator != "!=")
+
+    def why_not(self, sight: Sight) -> str:
+        """Name the value the packet has, and what was asked for."""
+        if self._holds(sight):
+            return ""
+        key = self.left.key(sight)
+        if key is None:
+            return tr("the packet has no {part}", part=self.left)
+        shown = " . ".join(kind.show(value) for kind, value in zip(self.left.types, key, strict=True))
+        if self.table:
+            return (
+                tr("{value} is an element of {set}", value=shown, set=self.table)
+                if self.operator == "!="
+                else tr("{value} is not an element of {set}", value=shown, set=self.table)
+            )
+        if self.operator == "!=":
+            return tr("{part} is {value}, which the rule excludes", part=self.left, value=shown)
+        return tr(
+            "{part} is {value}, not {wanted}",
+            part=self.left,
+            value=shown,
+            wanted=f"{self.operator} {self._right()}".strip(),
+        )
+
+
+def bits_of(wanted: Wanted) -> int:
+    """Return the flags of a list as one number."""
+    bits = 0
+    for spans in wanted:
+        bits |= int(spans[0][0])
+    return bits
+
+
+def _ordered(value: Value, operator: str, limit: Value) -> bool:
+    if isinstance(value, str) or isinstance(limit, str):
+        return False
+    return {"<": value < limit, ">": value > limit, "<=": value <= limit, ">=": value >= limit}[operator]
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictMap(Statement):
+    """`ip daddr . meta l4proto . th dport vmap @service-ips`: the element of the packet's values says what follows."""
+
+    of: Expression
+    table: NftSet | str
+
+    def __str__(self) -> str:
+        return f"{self.of} vmap {self.table}"
+
+    @property
+    def tracks(self) -> bool:  # type: ignore[override]
+        """Tell whether it asks for the connection."""
+        return self.of.tracks
+
+    def act(self, passage: Passage) -> NftVerdict | None:
+        """Look the verdict up."""
+        found = self._find(passage.sight())
+        if found is None or not isinstance(found.data, NftVerdict):
+            return None
+        passage.words.append(
+            tr("{element}, an element of {set}", element=found, set=self.table)
+            if isinstance(self.table, str)
+            else str(found)
+        )
+        return found.data
+
+    def _find(self, sight: Sight) -> Element | None:
+        key = self.of.key(sight)
+        return None if key is None else finder(self.table, sight).find(key)  # type: ignore[return-value]
+
+    def why_not(self, sight: Sight) -> str:
+        """Say that the map has no such element."""
+        key = self.of.key(sight)
+        if key is None:
+            return tr("the packet has no {part}", part=self.of)
+        if finder(self.table, sight).find(key) is not None:
+            return ""
+        shown = " . ".join(kind.show(value) for kind, value in zip(self.of.types, key, strict=True))
+        return tr("{value} is not an element of {set}", value=shown, set=self.table)
+
+
+@dataclass(frozen=True, slots=True)
+class Limited(Statement):
+    """`limit rate 5/second`: holds for so many packets at once, then as often; `over` holds for the others."""
+
+    text: str
+    limit: Limit
+    over: bool = False
+
+    def __str__(self) -> str:
+        return self.text
+
+    def act(self, passage: Passage) -> NftVerdict | None:
+        """Take a packet out of the bucket."""
+        return CONTINUE if self.limit.test()(passage.packet, passage.at) is not self.over else None
+
+    def why_not(self, sight: Sight) -> str:
+        """Say that the bucket decides."""
+        return self.limit.why_not(sight.packet, sight.at)

@@ -1,0 +1,251 @@
+"""What values nft compares: their types, how each is written, and how wide it is.
+
+A value is a number as the kernel's register holds it, or for names of devices a text.
+Source: nft(8) "DATA TYPES"; `nft describe TYPE`; src/{datatype,ct,fib,meta,proto}.c (nftables 1.0.6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+from socket import AF_INET, inet_pton
+
+Value = int | str
+Span = tuple[Value, Value]
+"""The first and the last value of a range; a name that ends with * is all that begin like it."""
+
+
+@dataclass(frozen=True)
+class DataType:
+    """A type of values: its name as in `type ipv4_addr`, its width in bits, its names for values.
+
+    `flags`: its values are bits, of which a comparison asks for any. `hexadecimal`: numbers without a name are printed
+    so.
+    """
+
+    name: str
+    bits: int = 32
+    symbols: Mapping[str, int] = field(default_factory=dict, hash=False)
+    flags: bool = False
+    hexadecimal: bool = False
+    text: bool = False
+
+    def read(self, word: str) -> Span:
+        """Read a value, a range or a prefix. Raises: ValueError for anything else."""
+        if self.text:
+            return self._name(word)
+        if word in self.symbols:
+            return (self.symbols[word],) * 2
+        if self.name == "ipv4_addr":
+            return _addresses(word)
+        if "-" in word[1:]:
+            first, _, last = word.partition("-")
+            low, high = self.number(first), self.number(last)
+            if low > high:
+                raise ValueError(word)
+            return low, high
+        return (self.number(word),) * 2
+
+    def _name(self, word: str) -> Span:
+        name = word[1:-1] if word.startswith('"') else word
+        if not name or len(name) > 15 or "/" in name:
+            raise ValueError(word)
+        return name, name
+
+    def number(self, word: str) -> int:
+        """Read one number or name of a number. Raises: ValueError."""
+        if word in self.symbols:
+            return self.symbols[word]
+        if not word.isascii() or "_" in word:
+            raise ValueError(word)
+        value = int(word, 16) if word.startswith("0x") else int(word)
+        if not 0 <= value < 1 << self.bits:
+            raise ValueError(word)
+        return value
+
+    def show(self, value: Value) -> str:
+        """Write a value as nft does."""
+        if isinstance(value, str):
+            return f'"{value}"'
+        if self.name == "ipv4_addr":
+            return str(IPv4Address(value))
+        for name, number in self.symbols.items():
+            if number == value:
+                return name
+        if self.hexadecimal:
+            return f"0x{value:0{self.bits // 4}x}"
+        return str(value)
+
+
+def _address(word: str) -> int:
+    """Read an address, faster than `ipaddress`. Raises: ValueError."""
+    try:
+        return int.from_bytes(inet_pton(AF_INET, word), "big")
+    except (OSError, UnicodeError):
+        raise ValueError(word) from None
+
+
+def _addresses(word: str) -> Span:
+    if "-" in word:
+        first, _, last = word.partition("-")
+        low, high = _address(first), _address(last)
+        if low > high:
+            raise ValueError(word)
+        return low, high
+    if "/" not in word:
+        return (_address(word),) * 2
+    if not word.partition("/")[2].isdigit():
+        raise ValueError(word)
+    prefix = IPv4Network(word, strict=False)
+    return int(prefix.network_address), int(prefix.broadcast_address)
+
+
+PROTOCOLS = {
+    "icmp": 1,
+    "igmp": 2,
+    "tcp": 6,
+    "udp": 17,
+    "dccp": 33,
+    "gre": 47,
+    "esp": 50,
+    "ah": 51,
+    "ipv6-icmp": 58,
+    "comp": 108,
+    "sctp": 132,
+    "udplite": 136,
+}
+"""Names nft has for protocols. Source: inet_protocol_type in src/datatype.c, the names of /etc/protocols."""
+
+IPV4_ADDR = DataType("ipv4_addr")
+INET_PROTO = DataType("inet_proto", 8, {**PROTOCOLS, "ipencap": 4})
+INET_SERVICE = DataType("inet_service", 16)
+MARK = DataType("mark", hexadecimal=True)
+IFNAME = DataType("ifname", 128, text=True)
+INTERFACE = DataType("iface_index", text=True)
+CT_STATE = DataType(
+    "ct_state", 32, {"invalid": 1, "established": 2, "related": 4, "new": 8, "untracked": 64}, flags=True
+)
+CT_STATUS = DataType(
+    "ct_status",
+    32,
+    {"expected": 1, "seen-reply": 2, "assured": 4, "confirmed": 8, "snat": 16, "dnat": 32, "dying": 512},
+    flags=True,
+)
+CT_DIR = DataType("ct_dir", 8, {"original": 0, "reply": 1})
+ADDRTYPE = DataType(
+    "fib_addrtype",
+    32,
+    {
+        "unspec": 0,
+        "unicast": 1,
+        "local": 2,
+        "broadcast": 3,
+        "anycast": 4,
+        "multicast": 5,
+        "blackhole": 6,
+        "unreachable": 7,
+        "prohibit": 8,
+    },
+)
+ICMP_TYPE = DataType(
+    "icmp_type",
+    8,
+    {
+        "echo-reply": 0,
+        "destination-unreachable": 3,
+        "source-quench": 4,
+        "redirect": 5,
+        "echo-request": 8,
+        "router-advertisement": 9,
+        "router-solicitation": 10,
+        "time-exceeded": 11,
+        "parameter-problem": 12,
+        "timestamp-request": 13,
+        "timestamp-reply": 14,
+        "info-request": 15,
+        "info-reply": 16,
+        "address-mask-request": 17,
+        "address-mask-reply": 18,
+    },
+)
+ICMP_CODE = DataType(
+    "icmp_code",
+    8,
+    {
+        "net-unreachable": 0,
+        "host-unreachable": 1,
+        "prot-unreachable": 2,
+        "port-unreachable": 3,
+        "frag-needed": 4,
+        "net-prohibited": 9,
+        "host-prohibited": 10,
+        "admin-prohibited": 13,
+    },
+)
+TCP_FLAG = DataType(
+    "tcp_flag", 8, {"fin": 1, "syn": 2, "rst": 4, "psh": 8, "ack": 16, "urg": 32, "ecn": 64, "cwr": 128}, flags=True
+)
+NFPROTO = DataType("nf_proto", 8, {"ipv4": 2, "ipv6": 10})
+ETHER_TYPE = DataType("ether_type", 16, {"ip": 0x0800, "arp": 0x0806, "ip6": 0x86DD, "vlan": 0x8100})
+BOOLEAN = DataType("boolean", 1, {"missing": 0, "exists": 1})
+PKTTYPE = DataType("pkt_type", 8, {"host": 0, "unicast": 0, "broadcast": 1, "multicast": 2, "other": 3})
+INTEGER = DataType("integer")
+DSCP = DataType(
+    "dscp",
+    6,
+    {
+        "cs0": 0,
+        "cs1": 8,
+        "cs2": 16,
+        "cs3": 24,
+        "cs4": 32,
+        "cs5": 40,
+        "cs6": 48,
+        "cs7": 56,
+        "df": 0,
+        "be": 0,
+        "lephb": 1,
+        "af11": 10,
+        "af12": 12,
+        "af13": 14,
+        "af21": 18,
+        "af22": 20,
+        "af23": 22,
+        "af31": 26,
+        "af32": 28,
+        "af33": 30,
+        "af41": 34,
+        "af42": 36,
+        "af43": 38,
+        "va": 44,
+        "ef": 46,
+    },
+    hexadecimal=True,
+)
+
+TYPES = {
+    kind.name: kind
+    for kind in (
+        IPV4_ADDR,
+        INET_PROTO,
+        INET_SERVICE,
+        MARK,
+        IFNAME,
+        INTERFACE,
+        CT_STATE,
+        CT_STATUS,
+        CT_DIR,
+        ADDRTYPE,
+        ICMP_TYPE,
+        ICMP_CODE,
+        TCP_FLAG,
+        NFPROTO,
+        ETHER_TYPE,
+        BOOLEAN,
+        PKTTYPE,
+        INTEGER,
+        DSCP,
+    )
+}
+"""The types a set may be declared with, by name."""

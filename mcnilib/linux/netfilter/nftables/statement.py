@@ -1,0 +1,153 @@
+"""What a rule of nft says: comparisons first, then what is done with the packet.
+
+Statements are carried out one after the other; one that does not hold ends the rule, what was done before stays done.
+Source: nft(8) "STATEMENTS"; net/netfilter/nf_tables_core.c (nft_do_chain), nft_{cmp,bitwise,range,lookup,meta,ct,nat,
+masq,redir,reject,dynset}.c (Linux 6.18).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from mcnilib.errors import Unsupported
+from mcnilib.language import tr
+from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.iptables.target.nat import Nat
+from mcnilib.linux.netfilter.iptables.target.verdict import Reject
+from mcnilib.linux.netfilter.nftables.expression import Finder, Key, Sight
+from mcnilib.linux.netfilter.nftables.sets import Element, NftSet
+from mcnilib.linux.packet import Packet
+
+
+@dataclass(frozen=True, slots=True)
+class NftVerdict:
+    """What ends a rule: accept, drop, continue, return, queue, or jump and goto into a chain."""
+
+    name: str
+    chain: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.chain}" if self.chain else self.name
+
+
+CONTINUE: Final = NftVerdict("continue")
+"""The rule matched, and the next rule of the chain is asked."""
+
+
+@dataclass(slots=True)
+class Passage:
+    """A packet on its way through the chains of a table, as it is now, and what was decided about it."""
+
+    packet: Packet
+    at: Context
+    sets: dict[str, NftSet]
+    target: Nat | Reject | None = None
+    words: list[str] = field(default_factory=list)  # what the rule at hand did
+
+    def sight(self) -> Sight:
+        """Return what an expression sees."""
+        return Sight(self.packet, self.at, self._set)
+
+    def _set(self, name: str) -> Finder:
+        named = self.set_called(name)
+        added = (self.at.memory or {}).get(("nft set", id(named)))
+        return WithAdded(named, added[1]) if added else named
+
+    def set_called(self, name: str) -> NftSet:
+        """Return a set of the table. Raises: Unsupported for one of a type that is not modelled."""
+        named = self.sets.get(name)
+        if named is None or named.gap:
+            raise Unsupported(named.gap if named else tr("no set {name} in the table", name=name))
+        return named
+
+    def added(self, named: NftSet) -> dict[Key, Element]:
+        """Return what rules added to a set in this run. Raises: Unsupported where there is no run."""
+        if self.at.memory is None:
+            raise Unsupported(tr("set {name} outside a run: rules add elements to it", name=named.name))
+        return self.at.memory.setdefault(("nft set", id(named)), (named, {}))[1]  # type: ignore[no-any-return]
+
+
+class WithAdded(NamedTuple):
+    """A set, and what rules added to it."""
+
+    named: NftSet
+    added: dict[Key, Element]
+
+    def find(self, key: Key) -> Element | None:
+        """Return the element a key has."""
+        return self.added.get(key) or self.named.find(key)
+
+
+class Statement:
+    """A part of a rule. `str()` is what nft prints for it."""
+
+    __slots__ = ()
+    tracks = False  # makes the kernel track connections
+    silent = False  # nothing comes of it for the packet
+
+    def act(self, passage: Passage) -> NftVerdict | None:
+        """Carry it out; None when it does not hold. Raises: Unsupported for what is not modelled."""
+        raise NotImplementedError
+
+    def why_not(self, sight: Sight) -> str:
+        """Say why it does not hold for a packet; empty when it does, or when it compares nothing."""
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decide(Statement):
+    """`accept`, `drop`, `return`, `jump CHAIN`, `goto CHAIN`, `continue`, `queue to 3`."""
+
+    verdict: NftVerdict
+    text: str = ""
+
+    def __str__(self) -> str:
+        return self.text or str(self.verdict)
+
+    def act(self, passage: Passage) -> NftVerdict:
+        """End the rule so."""
+        if self.verdict.name == "queue":
+            raise Unsupported(tr("{statement}: a program decides", statement=self))
+        passage.words.append(str(self))
+        return self.verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Silent(Statement):
+    """`counter`, `log`, `meta nftrace set 1`: nothing comes of it for the packet."""
+
+    text: str
+    silent = True
+
+    def __str__(self) -> str:
+        return self.text
+
+    def act(self, passage: Passage) -> NftVerdict:
+        """Go on."""
+        return CONTINUE
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque(Statement):
+    """A statement that is not modelled: a packet that meets it is unknown from there."""
+
+    text: str
+    why: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    def act(self, passage: Passage) -> NftVerdict:
+        """Refuse. Raises: Unsupported."""
+        raise Unsupported(self.why)
+
+    def why_not(self, sight: Sight) -> str:
+        """Say that this is not known."""
+        return self.why
+
+
+def tracking(statements: Sequence[Statement]) -> bool:
+    """Tell whether a statement makes the kernel track the connections of its namespace."""
+    return any(statement.tracks for statement in statements)

@@ -1,0 +1,254 @@
+"""Reading the statements of a rule of nft.
+
+What is not modelled is kept as it is written, up to the end of its rule; a packet that meets it is unknown.
+Source: nft(8); src/parser_bison.y (nftables 1.0.6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from ipaddress import IPv4Address
+
+from mcnilib.language import mark, tr
+from mcnilib.linux.netfilter.iptables.match.stateful import Limit
+from mcnilib.linux.netfilter.iptables.target.verdict import REJECT_KINDS
+from mcnilib.linux.netfilter.iptables.values import Rate
+from mcnilib.linux.netfilter.nftables import datatype
+from mcnilib.linux.netfilter.nftables.action import AddElement, NatStatement, NoTrack, RejectStatement, SetMark
+from mcnilib.linux.netfilter.nftables.condition import Compare, Limited, VerdictMap, bits_of
+from mcnilib.linux.netfilter.nftables.expression import (
+    Bitwise,
+    Constant,
+    Expression,
+    Selector,
+)
+from mcnilib.linux.netfilter.nftables.expression_text import (
+    NotModelled,
+    Sets,
+    joined,
+    read_expression,
+    read_table,
+    read_verdict,
+    read_wanted,
+)
+from mcnilib.linux.netfilter.nftables.sets import show_span
+from mcnilib.linux.netfilter.nftables.statement import Decide, Opaque, Silent, Statement
+from mcnilib.linux.netfilter.nftables.tokens import Tokens
+
+
+def read_statements(words: Tokens, sets: Sets) -> tuple[tuple[Statement, ...], str]:
+    """Read a rule up to the end of its line; return its statements and its comment.
+
+    Raises: StateSyntaxError for a value that has no such form.
+    """
+    statements: list[Statement] = []
+    comment = ""
+    while not words.at_end:
+        if words.skip("comment"):
+            comment = words.unquoted(mark("a comment"))
+            continue
+        at = words.read
+        try:
+            statements.append(_statement(words, sets))
+        except NotModelled:
+            words.read = at
+            text, comment = _split_comment(words.rest_of_line())
+            statements.append(Opaque(text, tr("nft statement {text!r} is not modelled", text=text)))
+    return tuple(statements), comment
+
+
+def _split_comment(text: str) -> tuple[str, str]:
+    """Take the comment off the end of a rule."""
+    head, word, tail = text.rpartition(' comment "')
+    return (head, tail[:-1]) if word and tail.endswith('"') and '"' not in tail[:-1] else (text, "")
+
+
+def _statement(words: Tokens, sets: Sets) -> Statement:
+    if read := STATEMENTS.get(words.next):
+        return read(words, sets)
+    return _about(words, sets, read_expression(words, sets))
+
+
+def _about(words: Tokens, sets: Sets, left: Expression) -> Statement:
+    """Read what is said of an expression: a comparison, a look-up of a verdict, or a new value."""
+    if words.skip("vmap"):
+        return VerdictMap(left, read_table(words, left.types, sets, None))
+    if words.skip("set"):
+        if str(left) not in ("meta mark", "ct mark"):
+            raise NotModelled
+        return SetMark(str(left), read_expression(words, sets, left.types))
+    operator = words.next if words.next in ("==", "!=", "<", ">", "<=", ">=") else ""
+    words.skip(operator)
+    if words.skip("eq"):
+        operator = ""
+    if words.next.startswith("@") or words.next == "{":
+        return Compare(left, operator, table=read_table(words, left.types, sets, ()))
+    kept = operator if operator != "==" or isinstance(left, Bitwise) else ""
+    wanted = read_wanted(words, left)
+    mask = bits_of(read_wanted(words, left)) if words.skip("/") else None
+    if isinstance(left, Bitwise) and left.left == Selector("tcp flags") and isinstance(left.right, Constant):
+        mask, left = int(left.right.values[0]), left.left
+        kept = "" if kept == "==" else kept
+    if isinstance(left, Bitwise) and not kept:
+        raise words.error(tr("a comparison with what the bits should be is missing"))
+    return Compare(left, kept, wanted, mask=mask)
+
+
+def _decide(words: Tokens, sets: Sets) -> Statement:
+    if words.next == "queue":
+        raise NotModelled
+    return Decide(read_verdict(words))
+
+
+def _silent(after: Mapping[str, int]) -> Callable[[Tokens, Sets], Statement]:
+    """Make a reader of a statement nothing comes of; `after` are its options and how many words each takes."""
+
+    def read(words: Tokens, sets: Sets) -> Statement:
+        parts = [words.take(mark("a statement"))]
+        while words.next in after:
+            option = words.take(mark("an option"))
+            parts += [option, *(words.take(mark("a value")) for _ in range(after[option]))]
+        while parts[0] == "log" and words.skip(","):
+            parts[-1] += "," + words.take(mark("a value"))
+        return Silent(" ".join(parts))
+
+    return read
+
+
+def _meta(words: Tokens, sets: Sets) -> Statement:
+    if words.skip("meta", "nftrace", "set"):
+        return Silent(f"meta nftrace set {words.take('a value')}")
+    return _about(words, sets, read_expression(words, sets))
+
+
+UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
+"""Seconds of the units of a rate."""
+
+
+def _limit(words: Tokens, sets: Sets) -> Statement:
+    """Read `limit rate [over] N/UNIT [burst N packets]`; rates of bytes are not modelled."""
+    words.read += 1
+    words.expect("rate")
+    over = words.skip("over")
+    word = words.take(mark("a rate"))
+    count, _, unit = word.partition("/")
+    if not (count.isascii() and count.isdigit() and int(count)) or unit not in UNITS:
+        if words.next.startswith(("bytes", "kbytes", "mbytes")):
+            raise NotModelled
+        raise words.error(tr("{word!r} is not a rate such as 5/minute", word=word), words.read - 1)
+    burst = 5
+    if words.skip("burst"):
+        burst = words.number(mark("a number"), 2**32 - 1)
+        words.expect("packets")
+    said = f" burst {burst} packets" if burst != 5 else ""
+    text = f"limit rate {'over ' if over else ''}{word}{said}"
+    return Limited(text, Limit(Rate(UNITS[unit] * 10**9 // int(count), 10**9), burst), over)
+
+
+def _add_element(words: Tokens, sets: Sets) -> Statement:
+    """Read `add|update|delete @SET { EXPRESSION [timeout T] }`."""
+    verb = words.take(mark("a statement"))
+    named = words.take(mark("a set"))
+    if not named.startswith("@") or sets.get(named[1:]) is None:
+        raise words.error(tr("no set {name} in the table", name=named))
+    words.expect("{")
+    of = joined(words, sets, ())
+    options = []
+    while words.next == "timeout":
+        options += [words.take(mark("timeout")), words.take(mark("a time"))]
+    if not words.skip("}"):
+        raise NotModelled
+    return AddElement(verb, named, of, " ".join(options))
+
+
+def _notrack(words: Tokens, sets: Sets) -> Statement:
+    words.read += 1
+    return NoTrack()
+
+
+def _reject(words: Tokens, sets: Sets) -> Statement:
+    words.read += 1
+    if not words.skip("with"):
+        return RejectStatement("reject")
+    if words.skip("tcp", "reset"):
+        return RejectStatement("reject with tcp reset", "tcp-reset")
+    family = words.one_of(("icmp", "icmpx"), mark("icmp, icmpx or tcp reset"))
+    words.skip("type")
+    word = words.take(mark("a reason"))
+    kind = "icmp-" + {"prot-unreachable": "proto-unreachable", "admin-prohibited": "admin-prohibited"}.get(word, word)
+    if kind not in REJECT_KINDS:
+        raise words.error(tr("{word!r} is not a type of rejection", word=word), words.read - 1)
+    return RejectStatement(f"reject with {family} {word}", kind)
+
+
+NAT_FLAGS = ("random", "fully-random", "persistent")
+
+
+def _nat(words: Tokens, sets: Sets) -> Statement:
+    """Read dnat, snat, masquerade or redirect."""
+    verb = words.take(mark("a statement"))
+    family = "ip " if verb in ("dnat", "snat") and words.skip("ip") else ""
+    if words.next in ("ip6", "prefix"):
+        raise NotModelled
+    written = NatStatement(verb, "")
+    said = ""
+    if words.skip("to"):
+        if words.next.startswith(":"):
+            said = words.take(mark("ports"))
+            written = _with_ports(words, written, said[1:])
+        else:
+            written, said = _address(words, sets, written)
+        said = f" {family}to {said}"
+    elif verb in ("dnat", "snat"):
+        raise words.error(tr("expected {value!r}", value="to"))
+    flags: list[str] = []
+    while words.next in NAT_FLAGS or (flags and words.skip(",")):
+        flags.append(words.take(mark("a flag")))
+    text = f"{verb}{said}{' ' + ','.join(flags) if flags else ''}"
+    return NatStatement(
+        verb, text, written.to, written.low, written.high, written.port, written.last_port, tuple(flags)
+    )
+
+
+def _address(words: Tokens, sets: Sets, nat: NatStatement) -> tuple[NatStatement, str]:
+    """Read an address or a range with or without ports, or what they are computed from."""
+    head = words.next
+    if head in ("numgen", "jhash", "meta", "ct", "ip", "tcp", "udp", "th", "iifname", "iif"):
+        words_before = words.read
+        to = read_expression(words, sets, (datatype.IPV4_ADDR,))
+        if len(to.types) > 2 or to.types[:1] != (datatype.IPV4_ADDR,):
+            words.read = words_before
+            raise NotModelled
+        return NatStatement(nat.verb, "", to), str(to)
+    word = words.take(mark("an address"))
+    span, _, ports = word.partition(":")
+    try:
+        low, high = datatype.IPV4_ADDR.read(span)
+    except ValueError:
+        raise words.error(tr("{word!r} is not an IPv4 address or a range", word=word), words.read - 1) from None
+    shown = f"{show_span(datatype.IPV4_ADDR, (low, high))}{':' + ports if ports else ''}"
+    first, last = IPv4Address(low), IPv4Address(high)
+    there = NatStatement(nat.verb, "", None, first, None if first == last else last)
+    return (_with_ports(words, there, ports) if ports else there), shown
+
+
+def _with_ports(words: Tokens, nat: NatStatement, ports: str) -> NatStatement:
+    try:
+        low, high = datatype.INET_SERVICE.read(ports)
+    except ValueError:
+        raise words.error(tr("{ports!r} is not a port or a range of ports", ports=ports), words.read - 1) from None
+    return NatStatement(nat.verb, "", nat.to, nat.low, nat.high, int(low), int(high) if high != low else 0)
+
+
+STATEMENTS: dict[str, Callable[[Tokens, Sets], Statement]] = {
+    **dict.fromkeys(("accept", "drop", "continue", "return", "jump", "goto", "queue"), _decide),
+    "counter": _silent({"packets": 1, "bytes": 1, "name": 1}),
+    "log": _silent({"prefix": 1, "level": 1, "group": 1, "snaplen": 1, "queue-threshold": 1, "flags": 1}),
+    **dict.fromkeys(("add", "update", "delete"), _add_element),
+    "limit": _limit,
+    "meta": _meta,
+    "notrack": _notrack,
+    "reject": _reject,
+    **dict.fromkeys(("dnat", "snat", "masquerade", "redirect"), _nat),
+}
+"""Statements by their first word; others begin with an expression."""
