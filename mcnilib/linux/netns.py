@@ -8,10 +8,11 @@ Source: net/ipv4/{devinet,fib_frontend,fib_trie}.c, net/core/fib_rules.c (Linux 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from operator import attrgetter
 
 from mcnilib.errors import Refused
 from mcnilib.language import tr
@@ -19,11 +20,12 @@ from mcnilib.linux.chance import Range
 from mcnilib.linux.device.base import DeviceRole
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.device.nic import Loopback
-from mcnilib.linux.netfilter.hooks import LEGACY, HookEntry, hook_entries
+from mcnilib.linux.netfilter.hooks import LEGACY, HookEntry, HookKind, hook_entries
 from mcnilib.linux.netfilter.ipset import IpSet
 from mcnilib.linux.netfilter.iptables.match.set import InSet
 from mcnilib.linux.netfilter.iptables.rule import Table, asks_for_tracking
 from mcnilib.linux.netfilter.iptables.target.tproxy import Tproxy
+from mcnilib.linux.netfilter.nftables.rule import NftTable
 from mcnilib.linux.origin import KERNEL, Origin
 from mcnilib.linux.routing.fib import Fib, derived_routes
 from mcnilib.linux.routing.mtu import own_mtu
@@ -48,6 +50,7 @@ class Family:
     neighbours: tuple[Neigh, ...] = ()
     tables: tuple[Table, ...] = ()  # netfilter: raw, mangle, nat, filter; absent means empty with policy ACCEPT
     legacy: tuple[Table, ...] = ()  # those of iptables-legacy, where iptables-nft has rules as well
+    nft: tuple[NftTable, ...] = ()  # native tables of the families ip and inet, in the order nft prints them
     learned: tuple[Neigh, ...] = ()  # neighbours ARP knew when this was collected: those are not asked for
 
     @cached_property
@@ -58,7 +61,7 @@ class Family:
     @cached_property
     def tracks(self) -> bool:
         """Tell whether the kernel tracks connections here: only where a rule asks for it."""
-        return asks_for_tracking((*self.tables, *self.legacy))
+        return asks_for_tracking((*self.tables, *self.legacy)) or any(t.tracks for t in self.nft if not t.dormant)
 
     @cached_property
     def by_name(self) -> Mapping[str, Table]:
@@ -77,7 +80,32 @@ class Family:
     @cached_property
     def hooks(self) -> Mapping[str, tuple[HookEntry, ...]]:
         """What stands at each netfilter hook, in the order packets meet it."""
-        return hook_entries(tuple(self.by_name), self.tracks)
+        if not self.nft:
+            return hook_entries(tuple(self.by_name), self.tracks)
+        native = [entry for table in reversed(self.nft) for entry in table.entries]
+        names = dict.fromkeys((*self.by_name, *("nat" for _, entry in native if entry.kind is HookKind.NAT)))
+        return {
+            hook: tuple(sorted((*_chains_at(hook, native), *entries), key=attrgetter("priority")))
+            for hook, entries in hook_entries(tuple(names), self.tracks).items()
+        }
+
+    @cached_property
+    def native(self) -> Mapping[str, NftTable]:
+        """The native tables by family and name."""
+        return {table.title: table for table in self.nft}
+
+    @cached_property
+    def native_nat(self) -> Mapping[str, tuple[HookEntry, ...]]:
+        """The nat chains of native tables at each hook, in the order in which they are asked."""
+        native = [pair for table in reversed(self.nft) for pair in table.entries if pair[1].kind is HookKind.NAT]
+        return {
+            hook: tuple(sorted((entry for at, entry in native if at == hook), key=attrgetter("priority")))
+            for hook in dict.fromkeys(hook for hook, _ in native)
+        }
+
+
+def _chains_at(hook: str, native: Iterable[tuple[str, HookEntry]]) -> Iterator[HookEntry]:
+    return (entry for at, entry in native if at == hook and entry.kind is HookKind.CHAIN)
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,13 @@ from mcnilib.linux.device.fdb import filtered_macs
 from mcnilib.linux.device.link import Link, programs
 from mcnilib.linux.device.nic import Physical, UnmodelledDevice
 from mcnilib.linux.netfilter.iptables.save import incompatible_tables
+from mcnilib.linux.netfilter.nftables.rule import NftTable
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.text import check_text
 from mcnilib.linux.unmodelled import Gap, Unseen, unreadable
 from mcnilib.snapshots.files import WORLD, Place, parse_world
 from mcnilib.snapshots.netns_ids import Home, connected, parse_ids, with_hidden
-from mcnilib.snapshots.nft_json import Ruleset
+from mcnilib.snapshots.nft_json import Ruleset, headings, ingress_chains, is_ruleset, native_tables
 from mcnilib.snapshots.unsupported import (
     UNSHOWN,
     arp_rules,
@@ -140,6 +141,8 @@ class _Reader:
                     continue  # these are the links that were given
                 case "iptables":
                     netns = self._tables(netns)
+                case "nft":
+                    netns = netns.with_ip4(nft=self.native)
                 case _ if row.print and row.stem != "iptables-legacy":
                     netns = self.fill(netns, row)
             if row.stem == "bridge-fdb":
@@ -196,7 +199,7 @@ class _Reader:
 
     def _attached(self, links: tuple[Link, ...]) -> tuple[Link, ...]:
         """Return the devices; what programs, filters or nftables decide about is not known there."""
-        tc, nft = self._file("tc.txt"), self._file("nft.txt")
+        tc, nft = self._file("tc.txt"), self._nft_tables()
         both = {**programs_on(*self._file("bpf.txt")), **filtered_devices(*tc), **self.programs}
         queues = queued_devices(*tc) if tc[1] in self.files else self.queues
         out = {**filters(*self._file("tc-filter.txt")), **queues}
@@ -219,7 +222,24 @@ class _Reader:
     def ruleset(self) -> Ruleset | None:
         """What nft prints of all tables, where that was collected. Raises: StateSyntaxError."""
         text, name = self._file("nft.json")
-        return Ruleset(text, name, dormant_tables(*self._file("nft.txt"))) if name in self.files else None
+        return Ruleset(text, name, dormant_tables(*self._nft_tables())) if name in self.files else None
+
+    @cached_property
+    def native(self) -> tuple[NftTable, ...]:
+        """The tables of nftables that iptables-save does not print; a gap where they cannot be read."""
+        text, name = self._file("nft.txt")
+        try:
+            if self.ruleset:
+                return self.ruleset.native(running=self.how.running)
+            return native_tables(text, name, running=self.how.running) if is_ruleset(text) else ()
+        except McniError as problem:
+            self.note(unreadable(problem, rules=True), problem)
+            return ()
+
+    def _nft_tables(self) -> tuple[str, str]:
+        """Return what nft prints of its tables and their flags, and the name of the file."""
+        text, name = self._file("nft.txt")
+        return headings(text) if is_ruleset(text) else text, name
 
     def _without_entries(self, link: Link) -> Link:
         """Return a bridge as one nobody knows where nobody asked for the entries somebody may have written into it."""
@@ -259,8 +279,12 @@ class _Reader:
 
     def _foreign(self, nft: str) -> Iterator[Gap]:
         """Yield what else decides about packets besides the rules that are read."""
-        name, nft_file = self.place.name, self._file("nft.txt")
-        yield from self.ruleset.gaps(tells_flags(nft_file[0])) if self.ruleset else foreign_tables(*nft_file)
+        name, nft_file, read = self.place.name, self._nft_tables(), {(t.family, t.name) for t in self.native}
+        if self.ruleset:
+            yield from self.ruleset.gaps(tells_flags(nft_file[0]), read)
+        else:
+            yield from foreign_tables(*nft_file, read)
+            yield from ingress_chains(self.native, nft_file[1])
         yield from arp_rules(*self._file("arptables-legacy.txt"))
         yield from transforms(*self._file("xfrm.txt"))
         yield from programs_at_hooks(*self._file("bpf.txt"))

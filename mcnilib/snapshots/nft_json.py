@@ -8,7 +8,8 @@ Source: libnftables-json(5), nft(8); measured with iptables 1.8.9 and nft 1.0.6.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +18,9 @@ from mcnilib.language import tr
 from mcnilib.linux.netfilter.hooks import BUILT_IN
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table, Tables
 from mcnilib.linux.netfilter.iptables.save import UnparsedRule
+from mcnilib.linux.netfilter.nftables.rule import NftTable
+from mcnilib.linux.netfilter.nftables.text.json_form import ruleset_text
+from mcnilib.linux.netfilter.nftables.text.ruleset import read_ruleset
 from mcnilib.linux.unmodelled import Gap
 from mcnilib.world.json_form import read_json
 
@@ -68,6 +72,7 @@ class Ruleset:
         self.source = source
         self.chains: dict[tuple[Named, str], NativeChain] = {}
         self.dormant, self.doubtful = set(dormant), set[Named]()
+        self._entries: list[dict[str, Any]] = []  # of tables that iptables-save does not print
         try:
             for entry in read_json(text, source, _short)["nftables"] if text.strip() else ():
                 self._take(entry)
@@ -76,6 +81,10 @@ class Ruleset:
             raise StateSyntaxError(what, source=source, line=1, column=1, text=text[:80].partition("\n")[0]) from None
 
     def _take(self, entry: dict[str, Any]) -> None:
+        for kind, said in entry.items():
+            named = (said.get("family"), said["name"] if kind == "table" else said.get("table"))
+            if kind != "metainfo" and _is_native(*named):
+                self._entries.append(entry)
         if (table := entry.get("table")) is not None:
             self._table((table["family"], table["name"]), table.get("flags", []))
         elif (chain := entry.get("chain")) is not None:
@@ -83,7 +92,8 @@ class Ruleset:
             native = NativeChain(at, chain["name"], chain.get("hook", ""), chain.get("policy", "accept"))
             self.chains[at, native.name] = native
         elif (rule := entry.get("rule")) is not None:
-            self.chains[(rule["family"], rule["table"]), rule["chain"]].rules.append(rule["expr"])
+            foreign = _is_native(rule["family"], rule["table"])
+            self.chains[(rule["family"], rule["table"]), rule["chain"]].rules.append(not foreign and rule["expr"])
 
     def _table(self, table: Named, flags: str | list[str]) -> None:
         said = {flags} if isinstance(flags, str) else set(flags)
@@ -92,8 +102,13 @@ class Ruleset:
         elif said - _FLAGS and table not in self.dormant:
             self.doubtful.add(table)
 
-    def gaps(self, told: bool) -> Iterator[Gap]:
-        """Yield where a packet meets chains that iptables-save does not print.
+    def native(self, *, running: bool) -> tuple[NftTable, ...]:
+        """Return the tables of the families ip and inet that iptables-save does not print. Raises: StateSyntaxError."""
+        tables = native_tables(ruleset_text(self._entries), self.source, running=running)
+        return tuple(table for table in tables if (table.family, table.name) not in self.dormant)
+
+    def gaps(self, told: bool, read: Collection[Named]) -> Iterator[Gap]:
+        """Yield where a packet meets chains that iptables-save does not print, but for tables that were `read`.
 
         `told`: the flags of tables were printed as text, too. ARP meets chains of the families arp and netdev.
         """
@@ -105,6 +120,8 @@ class Ruleset:
             )
         for chain in self._foreign():
             if chain.table[0] in ("ip", "inet") and chain.hook != "ingress":
+                if chain.table in read:
+                    continue
                 yield self._gap(chain)._replace(rules=True, hooks=(chain.hook.upper(),))
             elif chain.table[0] in ("arp", "netdev", "inet"):
                 yield self._gap(chain)
@@ -161,7 +178,43 @@ class Ruleset:
 
 def _short(entry: dict[str, Any]) -> dict[str, Any]:
     """Keep of a rule whether iptables-save prints it: a node has a hundred thousand of them."""
-    return {**entry, "expr": _printed(entry["expr"])} if "expr" in entry and "chain" in entry else entry
+    if "expr" not in entry or "chain" not in entry or _is_native(entry.get("family"), entry.get("table")):
+        return entry
+    return {**entry, "expr": _printed(entry["expr"])}
+
+
+def _is_native(family: str | None, table: str | None) -> bool:
+    """Tell whether a table is one whose rules are read as nft prints them."""
+    return family == "inet" or (family == "ip" and table not in BUILT_IN)
+
+
+def is_ruleset(text: str) -> bool:
+    """Tell whether a text is what `nft list ruleset` prints, with chains or sets, and not a list of tables."""
+    return re.search(r"^\s+(?:chain|set|map) \S+ \{", text, re.MULTILINE) is not None
+
+
+def headings(text: str) -> str:
+    """Keep of a ruleset the lines with its tables and their flags; the others are empty, so that lines keep their
+    numbers."""
+    return "\n".join(line if re.match(r"table |\tflags ", line) else "" for line in text.splitlines())
+
+
+def native_tables(text: str, source: str, *, running: bool) -> tuple[NftTable, ...]:
+    """Read the tables of the families ip and inet that iptables-save does not print.
+
+    `running`: they have seen packets, nobody knows which. Raises: StateSyntaxError.
+    """
+    tables = (table for table in read_ruleset(text, source) if _is_native(table.family, table.name))
+    return tuple(table.running() if running else table for table in tables)
+
+
+def ingress_chains(tables: tuple[NftTable, ...], source: str) -> Iterator[Gap]:
+    """Yield the chains of tables that look at frames as they come in or go out, which are not modelled."""
+    for table in tables:
+        for chain in table.chains:
+            if chain.hook in ("ingress", "egress") and chain.acts and not table.dormant:
+                where = {"chain": f"{table.title} {chain.name}", "hook": chain.hook}
+                yield Gap(tr("the nftables chain {chain}, at the hook {hook}, is not modelled", **where), source)
 
 
 def _printed(expr: list[dict[str, Any]]) -> bool:

@@ -10,7 +10,7 @@ class operations.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import pairwise
 
 from mcnilib.errors import StateSyntaxError
@@ -42,15 +42,16 @@ HOLDING = re.compile(r"^(?:(?:\[\d+:\d+\] )?-A |:\S+ DROP\b)", re.MULTILINE)
 """A line that does something to packets: a rule, or a policy that drops."""
 
 
-def foreign_tables(text: str, source: str) -> Iterator[Gap]:
-    """Read `nft list tables`; yield the tables whose rules `iptables-save` does not print.
+def foreign_tables(text: str, source: str, read: Collection[tuple[str, str]] = ()) -> Iterator[Gap]:
+    """Read `nft list tables`; yield the tables whose rules `iptables-save` does not print, but for those that were
+    `read` (family and name).
 
     Tables of the families arp and netdev count before the first ARP packet is answered; for those of the family bridge
     see `filtered_bridges`.
     Raises: StateSyntaxError for text nft does not print.
     """
     for number, family, name, dormant in _tables(text, source):
-        if dormant:
+        if dormant or (family, name) in read:
             continue
         if family in ("inet", "netdev", "arp") or (family == "ip" and name not in BUILT_IN):
             yield _foreign(source, number, family, name)._replace(rules=family in ("ip", "inet"))

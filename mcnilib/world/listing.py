@@ -29,6 +29,8 @@ from mcnilib.linux.netfilter.ipset import parse_sets, print_sets
 from mcnilib.linux.netfilter.iptables.edit import find_table
 from mcnilib.linux.netfilter.iptables.rule import Tables
 from mcnilib.linux.netfilter.iptables.save import parse_tables, print_table, print_tables
+from mcnilib.linux.netfilter.nftables.rule import print_ruleset
+from mcnilib.linux.netfilter.nftables.text.ruleset import read_ruleset
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.fib import with_doubt
 from mcnilib.linux.routing.neigh import SHOWN_BY, Neigh, parse_learned, parse_neighbours, print_neighbours
@@ -142,6 +144,10 @@ def _tables(netns: Netns, text: str, source: str, how: Reading) -> Netns:
 
 def _legacy(netns: Netns, text: str, source: str, how: Reading) -> Netns:
     return netns.with_ip4(legacy=parse_tables(text, source, partial=how.partial, running=how.running))
+
+
+def _native(netns: Netns, text: str, source: str, how: Reading) -> Netns:
+    return netns.with_ip4(nft=read_ruleset(text, source))
 
 
 def _sets(netns: Netns, text: str, source: str, how: Reading) -> Netns:
@@ -306,7 +312,16 @@ LISTINGS = (
     ),
     ListingRow("arptables-legacy.txt", "arptables-legacy-save"),
     ListingRow("ebtables-legacy.txt", "grep ^ebtable_ /proc/modules"),
-    ListingRow("nft.txt", "nft list tables", script='sh -c "$tables"'),
+    ListingRow(
+        "nft.txt",
+        "nft list ruleset",
+        lambda netns: print_ruleset(netns.ip4.nft),
+        _native,
+        rules=True,
+        shown=(ShellCommand("nft list ruleset", "nft (?:-[as]+ )?list ruleset"),),
+        there=lambda netns: bool(netns.ip4.nft),
+        script='sh -c "$tables"',
+    ),
     ListingRow("nft.json", "nft -j list ruleset", unseen=Unseen.TABLES),
     ListingRow("tc.txt", "tc qdisc show", unseen=Unseen.QUEUES),
     ListingRow(
@@ -331,6 +346,8 @@ def evidence_command(line: object, table: str) -> str:
     """Name the command whose output holds a line of state; what no row prints is of a netfilter table or a socket."""
     if row := _BY_LINE.get(type(line)):
         return row.evidence(line)
+    if " " in table and not table.startswith(LEGACY):
+        return f"nft list table {table}"
     if table.startswith(LEGACY):
         return f"iptables-legacy-save -t {table.removeprefix(LEGACY)}"
     return f"iptables-save -t {table}" if table else "ss -ltun"

@@ -24,6 +24,7 @@ from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.netfilter.ipset import IpSet, parse_sets
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 from mcnilib.linux.netfilter.iptables.save import parse_tables
+from mcnilib.linux.netfilter.nftables.text.ruleset import read_ruleset
 from mcnilib.linux.netns import Family, Netns, add_address, add_link, add_routes, add_rule, del_route
 from mcnilib.linux.routing.hop import Hop
 from mcnilib.linux.routing.neigh import Neigh, parse_neigh
@@ -178,6 +179,7 @@ FIELDS: dict[type, dict[str, Callable[[], World]]] = {
         "neighbours": lambda: family(neighbours=(*N.ip4.neighbours, parse_neigh("10.0.1.8 dev en0 proxy"))),
         "tables": lambda: family(tables=(*N.ip4.tables, *parse_tables(RULES.replace("filter", "security")))),
         "legacy": lambda: family(legacy=parse_tables(RULES)),
+        "nft": lambda: family(nft=read_ruleset(NATIVE)),
         "learned": lambda: family(learned=(Neigh(IPv4Address("10.0.1.7"), "en0", "02:00:00:00:00:07", "REACHABLE"),)),
     },
     Link: {
@@ -305,6 +307,14 @@ _KNOWN = "the cables of the records' worlds are all known"
 _SWITCH = "the lab's switch is not read back; packets show where its cables lead"
 _FAR = "far ends are left out of what is read back; packets show where they are"
 _COLLECTED_ONLY = "of a running machine; the lab does not make it"
+
+NATIVE = """table inet t {
+	chain c {
+		type filter hook forward priority filter; policy accept;
+		tcp dport 80 drop
+	}
+}
+"""
 
 LOST: dict[tuple[type, str], dict[str, str]] = {
     (World, "segments"): {LAB: _SWITCH},

@@ -1,4 +1,4 @@
-"""kube-proxy's modes beside iptables: they are not modelled; what to run instead.
+"""kube-proxy's modes beside iptables: what to collect, or to run instead where a mode is not modelled.
 
 Source: kube-proxy --help (--proxy-mode, v1.31); tableName in pkg/proxy/nftables/proxier.go and defaultDummyDevice in
 pkg/proxy/ipvs/proxier.go of Kubernetes 1.31.
@@ -45,6 +45,10 @@ def instead(said: str) -> str:
     mode = next((mode for sign, mode in SIGNS if re.search(sign, said)), "")
     if not mode:
         return ""
+    if mode == "nftables":
+        return mark(
+            "If kube-proxy wrote this, it runs in nftables mode: put what `nft list ruleset` prints there into nft.txt."
+        )
     return mark(
         "If kube-proxy wrote this, it runs in {mode} mode, which is not modelled. Let it run in "
         "iptables mode (mode: iptables in its ConfigMap, or --proxy-mode=iptables), and collect "

@@ -186,10 +186,12 @@ class Lab:
         pending += self._begin(pairs, IPTABLES, reconfigure.table_changes)
         finish_all(pending)
         finish_all(self._begin(pairs, IPTABLES_LEGACY, reconfigure.legacy_changes))
+        finish_all(self._begin(pairs, NFT, reconfigure.native_changes))
         for old, new in pairs:
             with self.inside(new.name):
                 sysctls.change_sysctls(old, new)
                 self.watches[new.name].rules = reconfigure.rules_by_handle(new)
+                self.watches[new.name].bases = reconfigure.base_chains(new)
 
     def _begin(self, pairs: list[_Pair], argv: tuple[str, ...], text: Callable[[Netns, Netns], str]) -> list[Running]:
         texts = [(new.name, text(old, new)) for old, new in pairs]

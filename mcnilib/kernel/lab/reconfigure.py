@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from mcnilib.errors import McniError
-from mcnilib.kernel.observe.capture import probe_table
+from mcnilib.kernel.observe.capture import Matched, probe_table
 from mcnilib.kernel.observe.netlink import rule_handles
 from mcnilib.linux.netfilter.conntrack import ConnState
 from mcnilib.linux.netfilter.ipset import print_sets
 from mcnilib.linux.netfilter.iptables.edit import empty_table
 from mcnilib.linux.netfilter.iptables.match.misc import NfAcct
-from mcnilib.linux.netfilter.iptables.rule import ChainRule
+from mcnilib.linux.netfilter.iptables.rule import Chain
 from mcnilib.linux.netfilter.iptables.save import print_tables
+from mcnilib.linux.netfilter.nftables.rule import NftChain, print_ruleset
 from mcnilib.linux.netns import Netns
 
 
@@ -23,6 +24,7 @@ def clearing(old: Netns, new: Netns) -> str:
     """Return nft commands that remove tables which go, and put the probes there when they must be new."""
     kept = {table.name for table in new.ip4.tables} if old.sets == new.sets else set()
     lines = [f"delete table ip {table.name}" for table in old.ip4.tables if table.name not in kept]
+    lines += [f"delete table {table.title}" for table in old.ip4.nft if old.ip4.nft != new.ip4.nft]
     if old == empty(new) or old.ip4.tracks != new.ip4.tracks:
         lines.append(probe_table(tracked=new.ip4.tracks))
     return "\n".join(lines)
@@ -38,6 +40,11 @@ def set_changes(old: Netns, new: Netns) -> str:
 def table_changes(old: Netns, new: Netns) -> str:
     """Return `iptables-restore` text that replaces all tables, if any differ."""
     return print_tables(new.ip4.tables) if (old.ip4.tables, old.sets) != (new.ip4.tables, new.sets) else ""
+
+
+def native_changes(old: Netns, new: Netns) -> str:
+    """Return `nft -f` text that makes the native tables, after the others, so that they are registered last."""
+    return print_ruleset(new.ip4.nft) if old.ip4.nft != new.ip4.nft else ""
 
 
 def legacy_changes(old: Netns, new: Netns) -> str:
@@ -56,21 +63,35 @@ def accounting_objects(netns: Netns) -> tuple[str, ...]:
     return tuple(dict.fromkeys(m.name for rule in rules for m in rule.matches if isinstance(m, NfAcct)))
 
 
-def rules_by_handle(netns: Netns) -> dict[tuple[str, str, int], ChainRule | str]:
+def base_chains(netns: Netns) -> dict[tuple[str, str], tuple[str, NftChain]]:
+    """Return the native base chains by the names with which the kernel tells of them, with their tables' titles."""
+    return {
+        (table.title.removeprefix("ip "), chain.name): (table.title, chain)
+        for table in netns.ip4.nft
+        for chain in table.chains
+        if chain.hook
+    }
+
+
+def rules_by_handle(netns: Netns) -> dict[tuple[str, str, int], Matched]:
     """Return the World's rules, and the states the probes show, by (table, chain, handle) of the current namespace.
 
     Raises: McniError when a chain has another number of rules than the World says.
     """
     handles = rule_handles()
-    rules: dict[tuple[str, str, int], ChainRule | str] = {}
+    rules: dict[tuple[str, str, int], Matched] = {}
     for name in ("probe_ctpre", "probe_ctout"):
         rules |= {
             ("mcni", name, n): state for n, state in zip(handles.get(("mcni", name), ()), ConnState, strict=False)
         }
-    for table in netns.ip4.tables:
-        for chain in table.chains:
-            numbers = handles.get((table.name, chain.name), [])
-            if len(numbers) != len(chain.rules):
-                raise McniError(f"{netns.name} {table.name} {chain.name}: {len(numbers)} rules, not {len(chain.rules)}")
-            rules |= {(table.name, chain.name, n): rule for n, rule in zip(numbers, chain.rules, strict=True)}
+    named: list[tuple[str, Chain | NftChain]] = [
+        (table.name, chain) for table in netns.ip4.tables for chain in table.chains
+    ]
+    named += [(table.title.removeprefix("ip "), chain) for table in netns.ip4.nft for chain in table.chains]
+    for name, chain in named:
+        numbers = handles.get((name, chain.name), [])
+        if len(numbers) != len(chain.rules):
+            raise McniError(f"{netns.name} {name} {chain.name}: {len(numbers)} rules, not {len(chain.rules)}")
+        lines: tuple[Matched, ...] = tuple(chain.rules)
+        rules |= {(name, chain.name, n): rule for n, rule in zip(numbers, lines, strict=True)}
     return rules

@@ -18,6 +18,7 @@ from mcnilib.kernel.observe.decode import Decoded, decode
 from mcnilib.kernel.observe.netlink import TraceEvent, listen, new_connections, trace_events, widen
 from mcnilib.linux.netfilter.conntrack import ConnState
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
+from mcnilib.linux.netfilter.nftables.rule import NftChain, NftRule
 
 ETH_P_ALL, ETH_P_IP, ETH_P_ARP = 3, 0x0800, 0x0806
 
@@ -44,6 +45,10 @@ class Captured:
     arp: tuple[int, str] = (0, "")  # operation, target address
 
 
+Matched = ChainRule | NftRule | str
+"""A rule of iptables, one of nftables, or what a probe's rule stands for."""
+
+
 @dataclass(slots=True)
 class Watch:
     """The open sockets of one namespace, and what they have told so far."""
@@ -56,7 +61,10 @@ class Watch:
     frames: list[Captured] = field(default_factory=list)
     events: list[TraceEvent] = field(default_factory=list)
     tuples: dict[bytes, None] = field(default_factory=dict)  # connections that were stored, in order
-    rules: dict[tuple[str, str, int], ChainRule | str] = field(default_factory=dict)  # by (table, chain, handle)
+    rules: dict[tuple[str, str, int], Matched] = field(default_factory=dict)  # by (table, chain, handle)
+    bases: dict[tuple[str, str], tuple[str, NftChain]] = field(
+        default_factory=dict
+    )  # native: (family and table, chain)
 
     def drain(self) -> None:
         """Collect what has arrived since the last call. Raises: McniError when something was lost."""

@@ -115,15 +115,24 @@ def trace_events(sock: socket.socket) -> Iterator[TraceEvent]:
     """Yield the rule traces that have arrived, in the order the kernel made them."""
     for kind, body in messages(sock):
         if kind == NFTABLES << 8 | TRACE:
-            yield _trace_event(attributes(body[4:]))
+            yield _trace_event(body[0], attributes(body[4:]))
 
 
-def _trace_event(attrs: Attributes) -> TraceEvent:
+INET = 1
+"""The family of tables that see IPv4 and IPv6 (NFPROTO_INET)."""
+
+
+def _table_name(family: int, data: bytes | None) -> str:
+    """Return the name of a table; of the family inet with the family before it, as `nft list table` has it."""
+    return f"inet {c_string(data)}" if family == INET else c_string(data)
+
+
+def _trace_event(family: int, attrs: Attributes) -> TraceEvent:
     verdict = attributes(attrs[5]) if 5 in attrs else {}
     code = struct.unpack("!i", verdict.get(1) or attrs.get(16) or b"\xff\xff\xff\xff")[0]
     return TraceEvent(
         packet=big_endian(attrs.get(6)),
-        table=c_string(attrs.get(1)),
+        table=_table_name(family, attrs.get(1)),
         chain=c_string(attrs.get(2)),
         type=_TYPES.get(big_endian(attrs.get(4)), "?"),
         handle=big_endian(attrs.get(3)),
@@ -137,15 +146,17 @@ def _trace_event(attrs: Attributes) -> TraceEvent:
 
 
 def rule_handles() -> dict[tuple[str, str], list[int]]:
-    """Return the handles of all IPv4 rules of the current namespace, per (table, chain) and in order."""
+    """Return the handles of all rules of the current namespace for IPv4, per (table, chain) and in order."""
     handles: dict[tuple[str, str], list[int]] = {}
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER) as sock:
-        body = struct.pack("!BBH", socket.AF_INET, 0, 0)
+        body = struct.pack("!BBH", socket.AF_UNSPEC, 0, 0)
         sock.send(struct.pack("=IHHII", 16 + len(body), NFTABLES << 8 | GETRULE, REQUEST_DUMP, 1, 0) + body)
         for kind, data in _until_done(sock):
-            if kind == NFTABLES << 8 | NEWRULE:
+            if kind == NFTABLES << 8 | NEWRULE and data[0] in (INET, socket.AF_INET):
                 attrs = attributes(data[4:])
-                handles.setdefault((c_string(attrs[1]), c_string(attrs[2])), []).append(big_endian(attrs[3]))
+                handles.setdefault((_table_name(data[0], attrs[1]), c_string(attrs[2])), []).append(
+                    big_endian(attrs[3])
+                )
     return handles
 
 

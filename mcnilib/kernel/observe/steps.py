@@ -8,8 +8,6 @@ from mcnilib.kernel.observe.capture import ARP_REPLY, ARP_REQUEST, Captured
 from mcnilib.kernel.observe.decode import VXLAN_PORT, Decoded
 from mcnilib.kernel.observe.path import Cabling, PacketPath
 from mcnilib.kernel.observe.traversal import Hit, Traversal
-from mcnilib.linux.netfilter.iptables.rule import ChainRule
-from mcnilib.linux.netfilter.iptables.target.verdict import Reject
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.trace import Fate, Journey, Stage, Step, Tunnelled
 from mcnilib.world.world import World
@@ -83,7 +81,8 @@ class Telling:
         if isinstance(last, Captured):
             steps[-1] = steps[-1]._replace(fate=Fate.DROPPED)
         elif last.dropped_by:
-            rejected = isinstance(last.dropped_by.line, ChainRule) and isinstance(last.dropped_by.line.target, Reject)
+            line = last.dropped_by.line
+            rejected = not isinstance(line, str) and line.rejects
             steps[-1] = steps[-1]._replace(fate=Fate.REJECTED if rejected else Fate.DROPPED)
         else:
             steps.append(self._silent_end(last, _carried(path, last)))
@@ -174,7 +173,7 @@ def _visit(visit: Traversal) -> list[Step]:
 
 
 def _hit(visit: Traversal, hit: Hit) -> Step:
-    action = str(hit.line.target or "counted").removeprefix("-j ") if isinstance(hit.line, ChainRule) else "policy"
+    action = "policy" if isinstance(hit.line, str) else hit.line.action
     return Step(
         visit.netns, Stage.NETFILTER, "dropped" if hit.verdict == "DROP" else action, hit.before, hit.after,
         line=hit.line, table=hit.table, hook=hit.hook, iif=hit.iif, oif=hit.oif,

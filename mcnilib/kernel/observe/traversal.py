@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from mcnilib.kernel.observe.capture import Watch
+from mcnilib.kernel.observe.capture import Matched, Watch
 from mcnilib.kernel.observe.decode import Decoded, Fingerprint, decode
 from mcnilib.kernel.observe.netlink import TraceEvent
 from mcnilib.linux.netfilter.conntrack import ConnState
-from mcnilib.linux.netfilter.iptables.rule import ChainRule
-from mcnilib.linux.netfilter.iptables.target.nat import Nat
 from mcnilib.linux.packet import Packet
 
 PROBE_HOOKS = {
@@ -31,7 +29,7 @@ class Hit:
 
     table: str
     hook: str
-    line: ChainRule | str
+    line: Matched
     verdict: str
     before: Packet
     after: Packet
@@ -112,7 +110,9 @@ def _add(traversal: Traversal, event: TraceEvent, watch: Watch) -> None:
     if event.table == "mcni":
         _add_probe(traversal, event, packet, watch)
         return
-    if event.chain in _BUILT_IN:
+    if base := watch.bases.get((event.table, event.chain)):
+        traversal.at = (base[0], base[1].hook.upper())
+    elif event.chain in _BUILT_IN:
         traversal.at = (event.table, event.chain)
     table, hook = traversal.at
     evidence = _line(event, watch)
@@ -126,17 +126,19 @@ def _complete(traversal: Traversal, packet: Packet) -> None:
     What a rule before the route lookup left alone, the source, may have changed meanwhile: ports that would clash.
     """
     hit = traversal.hits[-1] if traversal.hits else None
-    if hit and isinstance(hit.line, ChainRule) and isinstance(hit.line.target, Nat):
+    if hit and not isinstance(hit.line, str) and hit.line.rewrites:
         early = hit.hook in ("PREROUTING", "OUTPUT")
         after = packet.but(src=hit.before.src, sport=hit.before.sport) if early else packet
         traversal.hits[-1] = replace(hit, after=after)
 
 
-def _line(event: TraceEvent, watch: Watch) -> ChainRule | str | None:
+def _line(event: TraceEvent, watch: Watch) -> Matched | None:
     """Return the World's rule with that handle, or the text of a policy that drops. A chain's end has no handle."""
     if event.handle:
         return watch.rules[event.table, event.chain, event.handle]
     dropped = event.type == "policy" and event.verdict == "DROP"
+    if dropped and (base := watch.bases.get((event.table, event.chain))):
+        return base[1].policy_line
     return f":{event.chain} DROP [0:0]" if dropped else None
 
 

@@ -63,11 +63,15 @@ class HookEntry(NamedTuple):
     kind: HookKind
     table: str = ""
     reroutes: tuple[str, ...] = ()
+    chain: str = ""  # of nftables; iptables calls the chain like the hook
 
+
+REROUTES = ("src", "dst", "mark", "tos")
+"""What a chain of type route, and mangle, looks for in OUTPUT."""
 
 _RAW = HookEntry(Priority.RAW, HookKind.CHAIN, "raw")
 _TRACK = HookEntry(Priority.CONNTRACK, HookKind.CONNTRACK)
-_MANGLE = HookEntry(Priority.MANGLE, HookKind.CHAIN, "mangle", ("src", "dst", "mark", "tos"))
+_MANGLE = HookEntry(Priority.MANGLE, HookKind.CHAIN, "mangle", REROUTES)
 _DST_NAT = HookEntry(Priority.NAT_DST, HookKind.NAT, "nat", ("dst",))
 _FILTER = HookEntry(Priority.FILTER, HookKind.CHAIN, "filter")
 _SECURITY = HookEntry(Priority.SECURITY, HookKind.CHAIN, "security")

@@ -167,6 +167,9 @@ def _netfilter(netns: Netns) -> Iterator[Listed]:
     for name, table in netns.ip4.by_name.items():
         lines = tuple(_rules(table))
         yield Listed(evidence_command(None, name), lines, folded=len(lines) - len(table.chains) > 8)
+    for native in netns.ip4.nft:
+        lines = tuple(StateLine(text) for text in native.lines())
+        yield Listed(evidence_command(None, native.title), lines, folded=len(lines) > 20)
     sets = tuple(
         StateLine(text, note=_by(ip_set.origin) if at == 0 else "")
         for ip_set in netns.sets

@@ -13,6 +13,7 @@ from itertools import groupby
 from mcnilib.errors import McniError
 from mcnilib.language import tr, trn
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule
+from mcnilib.linux.netfilter.nftables.rule import NftChain, NftRule, NftTable
 from mcnilib.linux.sysctl import Setting
 from mcnilib.show.html.markup import Html, element, folded, joined, printed_line
 from mcnilib.trace.explain import conntrack_view, sending_step
@@ -64,6 +65,9 @@ def state_lines(world: World, step: Step) -> tuple[str, tuple[StateLine, ...]]:
 
 def _chain(world: World, step: Step) -> Iterator[StateLine]:
     """Yield the chain's declaration and rules: the one that decided, and why each other one did not."""
+    if native := world[step.netns].ip4.native.get(step.table):
+        yield from _native_chain(native, step)
+        return
     chain = world[step.netns].ip4.by_name[step.table].chain(step.chain)
     policy = not isinstance(step.line, ChainRule)
     yield StateLine(
@@ -72,6 +76,28 @@ def _chain(world: World, step: Step) -> Iterator[StateLine]:
     for near, some in groupby(chain.rules, _near(chain, step)):
         rules = tuple(some)
         yield from (_rule(rule, step) for rule in rules) if near else (_passed_over(len(rules)),)
+
+
+def _native_chain(table: NftTable, step: Step) -> Iterator[StateLine]:
+    """Yield a chain of nftables as nft prints it."""
+    chain = table.chain(step.chain)
+    rules = {f"\t\t{rule}": rule for rule in chain.rules}
+    for text in chain.lines():
+        rule = rules.get(text)
+        if isinstance(step.line, NftChain) and text.strip() == chain.policy_line:
+            yield StateLine(text, True, tr("no rule ended it: the policy"))
+        elif rule is None or rule == step.line:
+            yield StateLine(text, rule is not None, str(rule.origin or "") if rule else "")
+        else:
+            yield StateLine(text, note=_native_note(rule, table, step))
+
+
+def _native_note(rule: NftRule, table: NftTable, step: Step) -> str:
+    try:
+        reason = rule.why_not(step.before, step.context, table.set_of) if step.context else ""
+    except McniError as error:
+        reason = str(error)
+    return tr("not this one: {reason}", reason=reason) if reason else ""
 
 
 def _near(chain: Chain, step: Step) -> Callable[[ChainRule], bool]:

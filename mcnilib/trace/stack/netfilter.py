@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Address
+from operator import attrgetter
 
 from mcnilib.errors import Unsupported
 from mcnilib.language import tr
 from mcnilib.linux.netfilter.conntrack import ConnState, Entry, Tracked
 from mcnilib.linux.netfilter.context import Context
-from mcnilib.linux.netfilter.hooks import LEGACY, HookEntry, HookKind, NfVerdict
+from mcnilib.linux.netfilter.hooks import LEGACY, HookEntry, HookKind, NfVerdict, Priority
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 from mcnilib.linux.netfilter.iptables.target.nat import Nat
 from mcnilib.linux.netfilter.iptables.target.verdict import Reject
 from mcnilib.linux.netfilter.iptables.traverse import traverse
-from mcnilib.linux.netfilter.nat import SOURCE_HOOKS, NatPoint, asks_table, decide, oif_changed, translate
+from mcnilib.linux.netfilter.nat import SOURCE_HOOKS, NatPoint, NatTarget, asks_table, decide, oif_changed, translate
+from mcnilib.linux.netfilter.nftables.rule import NftChain, NftRule
+from mcnilib.linux.netfilter.nftables.walk import Passed, pass_chain
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.source import source_address
@@ -137,40 +140,55 @@ class Hook:
 
     def chain(self, entry: HookEntry) -> bool:
         """Walk the table's chain of this hook; False when it dropped the packet."""
-        table = self.host.tables[entry.table]
-        base = table.by_name.get(self.name)
-        if base is None or base.idle:
-            return True
+        if not entry.chain:
+            base = self.host.tables[entry.table].by_name.get(self.name)
+            if base is None or base.idle:
+                return True
         at = self.host.context(self.name, self.skb, self.iif, self.oif, self.now)
         at.socket = self.skb.socket
-        verdict, decider = self._traverse(entry.table, at)
+        passed = self._traverse(entry, at)
         self.skb.socket = at.socket
-        if verdict is NfVerdict.DROP:
-            self._drop(entry.table, at, decider)
+        if passed.verdict is NfVerdict.DROP:
+            self._drop(entry.table, at, passed)
             return False
         if at.notrack:
             self.skb.tracked = Tracked(ConnState.UNTRACKED)
         return True
 
-    def _traverse(self, name: str, at: Context) -> tuple[NfVerdict, ChainRule | Chain | None]:
-        """Walk a table's chain and note every rule that matched."""
-        log, table = self.log, self.host.tables[name]
-        entry = at.entry
+    def _traverse(self, entry: HookEntry, at: Context) -> Passed:
+        """Walk a chain and note every rule that matched."""
+        connection = at.entry
+        passed = self._native(entry, at) if entry.chain else self._iptables(entry.table, at)
+        self.skb.packet = passed.packet
+        if at.entry is not connection and at.entry and self.skb.tracked:
+            self.host.connections[self.skb.tracked.number] = at.entry
+        return passed
+
+    def _iptables(self, name: str, at: Context) -> Passed:
+        log = self.log
 
         def note(rule: ChainRule, before: Packet, after: Packet) -> None:
             log.rule(at, name, rule, rule.action, before, after)
 
-        verdict, self.skb.packet, decider = traverse(table, self.name, self.skb.packet, at, note)
-        if at.entry is not entry and at.entry and self.skb.tracked:
-            self.host.connections[self.skb.tracked.number] = at.entry
-        return verdict, decider
+        verdict, packet, decider = traverse(self.host.tables[name], self.name, self.skb.packet, at, note)
+        target = decider.target if isinstance(decider, ChainRule) else None
+        nat, rejected = target if isinstance(target, Nat) else None, target.kind if isinstance(target, Reject) else ""
+        return Passed(verdict, packet, decider, nat, rejected)
 
-    def _drop(self, table: str, at: Context, decider: ChainRule | Chain | None) -> None:
+    def _native(self, entry: HookEntry, at: Context) -> Passed:
+        log, table = self.log, self.host.netns.ip4.native[entry.table]
+
+        def note(rule: NftRule, action: str, before: Packet, after: Packet) -> None:
+            log.rule(at, entry.table, rule, action, before, after)
+
+        return pass_chain(table, table.chain(entry.chain), self.skb.packet, at, note)
+
+    def _drop(self, table: str, at: Context, passed: Passed) -> None:
         """Make the last step, or a new one for a chain's policy, the packet's end."""
-        reject = decider.target if isinstance(decider, ChainRule) and isinstance(decider.target, Reject) else None
-        if isinstance(decider, Chain):
+        reject = Reject(passed.rejected) if passed.rejected else None
+        if isinstance(passed.decider, Chain | NftChain):
             packet = self.skb.packet
-            self.log.rule(at, table, decider, tr("dropped by the chain's policy"), packet, packet)
+            self.log.rule(at, table, passed.decider, tr("dropped by the chain's policy"), packet, packet)
         else:
             self.log.amend(action=tr("rejected with {kind}", kind=reject.kind) if reject else tr("dropped"))
         self.log.amend(fate=Fate.REJECTED if reject else Fate.DROPPED)
@@ -202,8 +220,8 @@ class Hook:
         """Ask the nat tables about a new connection, and rewrite its first packet."""
         host, source = self.host, self.name in SOURCE_HOOKS
         at = host.context(self.name, self.skb, self.iif, self.oif, self.now)
-        passes, target = self._ask_tables(at)
-        if not passes:
+        asked, target = self._ask_nat(at)
+        if not asked:
             return False
         point = NatPoint(self.name, self.oif, host.connections[tracked.number], self._own_address)
         decided = decide(host.connections, point, target, chance=host.chance, now=self.now)
@@ -223,21 +241,25 @@ class Hook:
             self._note(tr("id changed: it was taken") if before.icmp else tr("port changed: it was taken"), before)
         return True
 
-    def _ask_tables(self, at: Context) -> tuple[bool, Nat | None]:
-        """Ask each nat table while the one before had no target; tell whether the packet goes on, and the target."""
-        for table in self._nat_tables():
-            verdict, decider = self._traverse(table, at)
-            if verdict is NfVerdict.DROP:
-                self._drop(table, at, decider)
+    def _ask_nat(self, at: Context) -> tuple[bool, NatTarget | None]:
+        """Walk the nat chains up to the first that has a target; False first when one dropped the packet."""
+        for entry in self._nat_chains():
+            passed = self._traverse(entry, at)
+            if passed.verdict is NfVerdict.DROP:
+                self._drop(entry.table, at, passed)
                 return False, None
-            if isinstance(decider, ChainRule) and isinstance(decider.target, Nat):
-                return True, decider.target
+            if passed.nat:
+                return True, passed.nat
         return True, None
 
-    def _nat_tables(self) -> list[str]:
-        """Name the nat tables in the order in which they are asked."""
+    def _nat_chains(self) -> list[HookEntry]:
+        """Return the nat chains in the order in which they are asked."""
         there = [name for name in ("nat", f"{LEGACY}nat") if name in self.host.tables]
-        return there[::-1] if self._legacy_first("nat") else there
+        names = there[::-1] if self._legacy_first("nat") else there
+        priority = Priority.NAT_SRC if self.name in SOURCE_HOOKS else Priority.NAT_DST
+        iptables = [HookEntry(priority, HookKind.NAT, name) for name in names]
+        native = self.host.netns.ip4.native_nat.get(self.name, ())
+        return sorted((*native, *iptables), key=attrgetter("priority"))
 
     def _own_address(self) -> IPv4Address | None:
         """Choose the address of this machine that MASQUERADE takes on the way out, REDIRECT on the way in."""

@@ -6,6 +6,7 @@ from mcnilib.language import tr
 from mcnilib.linux.netfilter.conntrack import Entry, Tracked
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule
+from mcnilib.linux.netfilter.nftables.rule import NftChain, NftRule
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.stack.host import Network, Skb
 from mcnilib.trace.trace import Fate, Stage, Step, Told, What
@@ -52,7 +53,13 @@ class Recorder:
         )  # fmt: skip
 
     def rule(
-        self, at: Context, table: str, line: ChainRule | Chain | None, action: str, before: Packet, after: Packet
+        self,
+        at: Context,
+        table: str,
+        line: ChainRule | Chain | NftRule | NftChain | None,
+        action: str,
+        before: Packet,
+        after: Packet,
     ) -> None:
         """Note a netfilter rule that matched, or the chain whose policy decided."""
         self.steps.append(

@@ -243,6 +243,16 @@ class ChainRule:
         """Say in a word or two what the rule does: its target without the dashes."""
         return str(self.target).removeprefix("-j ").removeprefix("-g ") if self.target else "counted"
 
+    @property
+    def rewrites(self) -> bool:
+        """Tell whether the rule decides what becomes of an address."""
+        return self.target is not None and hasattr(self.target, "nat_range")
+
+    @property
+    def rejects(self) -> bool:
+        """Tell whether the rule answers the packet it drops."""
+        return self.target is not None and self.target.record.name == "REJECT"
+
     def holds(self, packet: Packet, at: Context) -> bool:
         """Tell whether every match holds."""
         return self.test(packet, at)

@@ -11,16 +11,18 @@ from ipaddress import IPv4Address
 from mcnilib.errors import Unsupported
 from mcnilib.language import tr
 from mcnilib.linux.netfilter.conntrack import ConnState
-from mcnilib.linux.netfilter.iptables.target.nat import Dnat, Masquerade, Nat, Redirect, Snat
-from mcnilib.linux.netfilter.iptables.target.verdict import Reject
-from mcnilib.linux.netfilter.nftables.expression import Expression, Key
+from mcnilib.linux.netfilter.nat import NatPoint, NatRange
+from mcnilib.linux.netfilter.nftables.datatype import KeyValues
+from mcnilib.linux.netfilter.nftables.expression import Expression
 from mcnilib.linux.netfilter.nftables.sets import Element
-from mcnilib.linux.netfilter.nftables.statement import CONTINUE, NftVerdict, Passage, Statement
+from mcnilib.linux.netfilter.nftables.statement import CONTINUE, ChainPassage, NftStatement, NftVerdict
 from mcnilib.linux.packet import WITH_PORTS
+
+_LOCALHOST = IPv4Address("127.0.0.1")
 
 
 @dataclass(frozen=True, slots=True)
-class SetMark(Statement):
+class SetMark(NftStatement):
     """`meta mark set EXPRESSION`, `ct mark set EXPRESSION`."""
 
     what: str
@@ -34,9 +36,9 @@ class SetMark(Statement):
         """Tell whether it needs the connection."""
         return self.what == "ct mark" or self.to.tracks
 
-    def act(self, passage: Passage) -> NftVerdict | None:
+    def act(self, passage: ChainPassage) -> NftVerdict | None:
         """Write the mark; one of a connection only where there is one."""
-        key = self.to.key(passage.sight())
+        key = self.to.key(passage)
         if key is None or isinstance(key[0], str):
             return None
         passage.words.append(str(self))
@@ -48,7 +50,7 @@ class SetMark(Statement):
 
 
 @dataclass(frozen=True, slots=True)
-class NatStatement(Statement):
+class NatStatement(NftStatement):
     """`dnat to 10.0.0.1:80`, `snat ip to ...`, `masquerade fully-random`, `redirect to :8080`.
 
     `to` is what the address and port are computed from, `low` to `last_port` where they are written down.
@@ -64,63 +66,73 @@ class NatStatement(Statement):
     flags: tuple[str, ...] = ()
 
     tracks = True
+    rewrites = True
 
     def __str__(self) -> str:
         return self.text
 
-    def act(self, passage: Passage) -> NftVerdict | None:
+    def act(self, passage: ChainPassage) -> NftVerdict | None:
         """Say what the connection gets; the rule ends the chain."""
         written: NatStatement | None = self
         if self.to is not None:
-            key = self.to.key(passage.sight())
+            key = self.to.key(passage)
             written = None if key is None else self._computed(key)
         if written is None or (written.port and passage.packet.proto not in WITH_PORTS):
             return None
-        passage.target = written._target()
+        passage.nat = written
         return NftVerdict("accept")
 
-    def _computed(self, key: Key) -> NatStatement:
+    def _computed(self, key: KeyValues) -> NatStatement:
         address = IPv4Address(key[0])
         port = int(key[1]) if len(key) > 1 else 0
         return replace(self, to=None, low=address, high=None, port=port or self.port)
 
-    def _target(self) -> Nat:
+    def nat_range(self, at: NatPoint) -> NatRange | None:
+        """Return what the statement allows for a connection; None where a device has no address.
+
+        Source: nft_nat_eval(), nft_masq_eval(), nft_redir_eval(), nf_nat_masquerade_ipv4(), nf_nat_redirect_ipv4().
+        """
+        low, high, oif = self.low, self.high or self.low, ""
+        if self.verb == "masquerade" or (self.verb == "redirect" and at.hook != "OUTPUT"):
+            low = high = at.own_address()
+            oif = at.oif if self.verb == "masquerade" else ""
+        elif self.verb == "redirect":
+            low = high = _LOCALHOST
+        if low is None and self.verb in ("masquerade", "redirect"):
+            return None
         random, persistent = bool({"random", "fully-random"} & {*self.flags}), "persistent" in self.flags
-        if self.verb == "masquerade":
-            return Masquerade(random=random, port=self.port, last_port=self.last_port)
-        if self.verb == "redirect":
-            return Redirect(self.port, self.last_port, random)
-        kind = Dnat if self.verb == "dnat" else Snat
-        return kind(self.low, self.port, last=self.high, last_port=self.last_port, random=random, persistent=persistent)
+        return NatRange(low, high, self.port, self.last_port or self.port, 0, random, persistent, oif)
 
 
 @dataclass(frozen=True, slots=True)
-class RejectStatement(Statement):
+class RejectStatement(NftStatement):
     """`reject`, `reject with icmp host-prohibited`, `reject with tcp reset`: the packet is lost, its sender is told."""
 
     text: str
     kind: str = "icmp-port-unreachable"
 
+    rejects = True
+
     def __str__(self) -> str:
         return self.text
 
-    def act(self, passage: Passage) -> NftVerdict | None:
+    def act(self, passage: ChainPassage) -> NftVerdict | None:
         """Answer so."""
         if self.kind == "tcp-reset" and passage.packet.proto != "tcp":
             return None
         passage.words.append(self.text)
-        passage.target = Reject(self.kind)
+        passage.rejected = self.kind
         return NftVerdict("drop")
 
 
 @dataclass(frozen=True, slots=True)
-class NoTrack(Statement):
+class NoTrack(NftStatement):
     """`notrack`: the packet's connection is not tracked; only before conntrack looks at it."""
 
     def __str__(self) -> str:
         return "notrack"
 
-    def act(self, passage: Passage) -> NftVerdict:
+    def act(self, passage: ChainPassage) -> NftVerdict:
         """Leave the packet out."""
         passage.words.append("notrack")
         if passage.at.fresh:
@@ -129,7 +141,7 @@ class NoTrack(Statement):
 
 
 @dataclass(frozen=True, slots=True)
-class AddElement(Statement):
+class AddElement(NftStatement):
     """`update @affinity { ip saddr }`: put the packet's value into a set; `delete` takes it out.
 
     A timeout is longer than the conversations of this model, or makes no difference to them.
@@ -148,9 +160,9 @@ class AddElement(Statement):
         """Tell whether the value is one of the connection."""
         return self.of.tracks
 
-    def act(self, passage: Passage) -> NftVerdict | None:
+    def act(self, passage: ChainPassage) -> NftVerdict | None:
         """Add or take out."""
-        key, named = self.of.key(passage.sight()), passage.set_called(self.table[1:])
+        key, named = self.of.key(passage), passage.set_called(self.table[1:])
         if key is None:
             return None
         added = passage.added(named)

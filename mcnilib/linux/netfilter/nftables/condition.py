@@ -5,21 +5,19 @@ Source: nft(8) "STATEMENTS", "MAPS"; net/netfilter/nft_{cmp,bitwise,range,lookup
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from mcnilib.errors import Unsupported
 from mcnilib.language import tr
-from mcnilib.linux.netfilter.iptables.match.stateful import Limit
-from mcnilib.linux.netfilter.nftables.datatype import DataType, Span, Value
-from mcnilib.linux.netfilter.nftables.expression import Expression, Key, Sight, finder
+from mcnilib.linux.netfilter.nftables.datatype import DataType, KeyValues, Value, Wanted, bits_of
+from mcnilib.linux.netfilter.nftables.expression import Expression, finder
 from mcnilib.linux.netfilter.nftables.sets import Element, NftSet, covers, show_span
-from mcnilib.linux.netfilter.nftables.statement import CONTINUE, NftVerdict, Passage, Statement
-
-Wanted = tuple[tuple[Span, ...], ...]
-"""Values a comparison asks for: of a list of flags several, of parts joined by dots each with several spans."""
+from mcnilib.linux.netfilter.nftables.statement import CONTINUE, ChainPassage, NftStatement, NftVerdict
+from mcnilib.linux.unmodelled import Gap
 
 
 @dataclass(frozen=True, slots=True)
-class Compare(Statement):
+class Compare(NftStatement):
     """`ip saddr != 10.0.0.0/8`, `tcp dport { 80, 443 }`, `ip daddr @cluster-ips`, `tcp flags syn / fin,syn`.
 
     No operator asks of flags whether one of them is set, of all others whether they are equal.
@@ -30,6 +28,8 @@ class Compare(Statement):
     wanted: Wanted = ()
     table: NftSet | str = ""
     mask: int | None = None  # of `tcp flags VALUE / MASK`
+
+    compares = True
 
     def __str__(self) -> str:
         operator = f"{self.operator} " if self.operator else ""
@@ -51,19 +51,19 @@ class Compare(Statement):
         """Tell whether it asks for the connection."""
         return self.left.tracks
 
-    def act(self, passage: Passage) -> NftVerdict | None:
+    def act(self, passage: ChainPassage) -> NftVerdict | None:
         """Compare."""
-        return CONTINUE if self._holds(passage.sight()) else None
+        return CONTINUE if self._holds(passage) else None
 
-    def _holds(self, sight: Sight) -> bool:
-        key = self.left.key(sight)
+    def _holds(self, passage: ChainPassage) -> bool:
+        key = self.left.key(passage)
         if key is None:
             return False
         if self.table:
-            return (finder(self.table, sight).find(key) is not None) is (self.operator != "!=")
+            return (finder(self.table, passage).find(key) is not None) is (self.operator != "!=")
         return self._compares(key)
 
-    def _compares(self, key: Key) -> bool:
+    def _compares(self, key: KeyValues) -> bool:
         kind, value = self.left.types[0], key[0]
         if kind.flags and isinstance(value, int):
             bits = bits_of(self.wanted)
@@ -74,11 +74,11 @@ class Compare(Statement):
             return _ordered(value, self.operator, self.wanted[0][0][0])
         return any(all(map(covers, spans, key)) for spans in self.wanted) is (self.operator != "!=")
 
-    def why_not(self, sight: Sight) -> str:
+    def why_not(self, passage: ChainPassage) -> str:
         """Name the value the packet has, and what was asked for."""
-        if self._holds(sight):
+        if self._holds(passage):
             return ""
-        key = self.left.key(sight)
+        key = self.left.key(passage)
         if key is None:
             return tr("the packet has no {part}", part=self.left)
         shown = " . ".join(kind.show(value) for kind, value in zip(self.left.types, key, strict=True))
@@ -98,14 +98,6 @@ class Compare(Statement):
         )
 
 
-def bits_of(wanted: Wanted) -> int:
-    """Return the flags of a list as one number."""
-    bits = 0
-    for spans in wanted:
-        bits |= int(spans[0][0])
-    return bits
-
-
 def _ordered(value: Value, operator: str, limit: Value) -> bool:
     if isinstance(value, str) or isinstance(limit, str):
         return False
@@ -113,7 +105,7 @@ def _ordered(value: Value, operator: str, limit: Value) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class VerdictMap(Statement):
+class VerdictMap(NftStatement):
     """`ip daddr . meta l4proto . th dport vmap @service-ips`: the element of the packet's values says what follows."""
 
     of: Expression
@@ -127,9 +119,9 @@ class VerdictMap(Statement):
         """Tell whether it asks for the connection."""
         return self.of.tracks
 
-    def act(self, passage: Passage) -> NftVerdict | None:
+    def act(self, passage: ChainPassage) -> NftVerdict | None:
         """Look the verdict up."""
-        found = self._find(passage.sight())
+        found = self._find(passage)
         if found is None or not isinstance(found.data, NftVerdict):
             return None
         passage.words.append(
@@ -139,36 +131,60 @@ class VerdictMap(Statement):
         )
         return found.data
 
-    def _find(self, sight: Sight) -> Element | None:
-        key = self.of.key(sight)
-        return None if key is None else finder(self.table, sight).find(key)  # type: ignore[return-value]
+    def _find(self, passage: ChainPassage) -> Element | None:
+        key = self.of.key(passage)
+        return None if key is None else finder(self.table, passage).find(key)  # type: ignore[return-value]
 
-    def why_not(self, sight: Sight) -> str:
+    def why_not(self, passage: ChainPassage) -> str:
         """Say that the map has no such element."""
-        key = self.of.key(sight)
+        key = self.of.key(passage)
         if key is None:
             return tr("the packet has no {part}", part=self.of)
-        if finder(self.table, sight).find(key) is not None:
+        if finder(self.table, passage).find(key) is not None:
             return ""
         shown = " . ".join(kind.show(value) for kind, value in zip(self.of.types, key, strict=True))
         return tr("{value} is not an element of {set}", value=shown, set=self.table)
 
 
 @dataclass(frozen=True, slots=True)
-class Limited(Statement):
-    """`limit rate 5/second`: holds for so many packets at once, then as often; `over` holds for the others."""
+class Limited(NftStatement):
+    """`limit rate 5/second`: holds for so many packets at once, then as often; `over` holds for the others.
+
+    `gap`: packets came before, and nobody knows how many are left. Source: nft_limit_eval() in net/netfilter/
+    nft_limit.c (Linux 6.18).
+    """
 
     text: str
-    limit: Limit
+    nanoseconds: int  # from one packet to the next
+    burst: int
     over: bool = False
+    gap: Gap | None = field(default=None, compare=False)
+
+    compares = True
 
     def __str__(self) -> str:
         return self.text
 
-    def act(self, passage: Passage) -> NftVerdict | None:
-        """Take a packet out of the bucket."""
-        return CONTINUE if self.limit.test()(passage.packet, passage.at) is not self.over else None
+    def running(self, only_tells: bool) -> Limited:
+        """Return the statement of a rule that packets have met; where it only tells of them nothing depends on it."""
+        if only_tells:
+            return self
+        return replace(self, gap=Gap(tr("it is unknown how many packets `{limit}` has left", limit=self.text)))
 
-    def why_not(self, sight: Sight) -> str:
-        """Say that the bucket decides."""
-        return self.limit.why_not(sight.packet, sight.at)
+    def act(self, passage: ChainPassage) -> NftVerdict | None:
+        """Take a packet out of the bucket. Raises: Unknown where packets came before, Unsupported outside a run."""
+        if self.gap:
+            self.gap.meet()
+        memory, now = passage.at.memory, round(passage.at.now * 1e9)
+        if memory is None:
+            raise Unsupported(tr("`{limit}` outside a run: it remembers packets", limit=self.text))
+        full = self.burst * self.nanoseconds
+        _, left, since = memory.get(("nft limit", id(self)), (self, full, now))
+        left = min(full, left + now - since)
+        enough = left >= self.nanoseconds
+        memory["nft limit", id(self)] = (self, left - self.nanoseconds * enough, now)
+        return CONTINUE if enough is not self.over else None
+
+    def why_not(self, passage: ChainPassage) -> str:
+        """Say that the rate decides; nothing is taken."""
+        return tr("the rate decides: `{limit}`", limit=self.text)

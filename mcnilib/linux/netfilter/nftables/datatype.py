@@ -1,19 +1,26 @@
 """What values nft compares: their types, how each is written, and how wide it is.
 
 A value is a number as the kernel's register holds it, or for names of devices a text.
-Source: nft(8) "DATA TYPES"; `nft describe TYPE`; src/{datatype,ct,fib,meta,proto}.c (nftables 1.0.6).
+Source: nft(8) "DATA DATA_TYPES"; `nft describe TYPE`; src/{datatype,ct,fib,meta,proto}.c (nftables 1.0.6).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
-from socket import AF_INET, inet_pton
 
 Value = int | str
-Span = tuple[Value, Value]
+KeyValues = tuple[Value, ...]
+"""The values of an expression: several where parts are joined by dots."""
+
+ValueSpan = tuple[Value, Value]
 """The first and the last value of a range; a name that ends with * is all that begin like it."""
+
+
+Wanted = tuple[tuple[ValueSpan, ...], ...]
+"""Values a comparison asks for: of a list of flags several, of parts joined by dots each with several spans."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class DataType:
     hexadecimal: bool = False
     text: bool = False
 
-    def read(self, word: str) -> Span:
+    def read(self, word: str) -> ValueSpan:
         """Read a value, a range or a prefix. Raises: ValueError for anything else."""
         if self.text:
             return self._name(word)
@@ -47,7 +54,7 @@ class DataType:
             return low, high
         return (self.number(word),) * 2
 
-    def _name(self, word: str) -> Span:
+    def _name(self, word: str) -> ValueSpan:
         name = word[1:-1] if word.startswith('"') else word
         if not name or len(name) > 15 or "/" in name:
             raise ValueError(word)
@@ -78,15 +85,21 @@ class DataType:
         return str(value)
 
 
+_DOTTED = re.compile(r"(\d|[1-9]\d{1,2})\.(\d|[1-9]\d{1,2})\.(\d|[1-9]\d{1,2})\.(\d|[1-9]\d{1,2})", re.ASCII)
+
+
 def _address(word: str) -> int:
     """Read an address, faster than `ipaddress`. Raises: ValueError."""
-    try:
-        return int.from_bytes(inet_pton(AF_INET, word), "big")
-    except (OSError, UnicodeError):
-        raise ValueError(word) from None
+    octets = _DOTTED.fullmatch(word)
+    if octets is None:
+        raise ValueError(word)
+    a, b, c, d = map(int, octets.groups())
+    if max(a, b, c, d) > 255:
+        raise ValueError(word)
+    return a << 24 | b << 16 | c << 8 | d
 
 
-def _addresses(word: str) -> Span:
+def _addresses(word: str) -> ValueSpan:
     if "-" in word:
         first, _, last = word.partition("-")
         low, high = _address(first), _address(last)
@@ -101,7 +114,7 @@ def _addresses(word: str) -> Span:
     return int(prefix.network_address), int(prefix.broadcast_address)
 
 
-PROTOCOLS = {
+INET_PROTOCOLS = {
     "icmp": 1,
     "igmp": 2,
     "tcp": 6,
@@ -118,7 +131,7 @@ PROTOCOLS = {
 """Names nft has for protocols. Source: inet_protocol_type in src/datatype.c, the names of /etc/protocols."""
 
 IPV4_ADDR = DataType("ipv4_addr")
-INET_PROTO = DataType("inet_proto", 8, {**PROTOCOLS, "ipencap": 4})
+INET_PROTO = DataType("inet_proto", 8, {**INET_PROTOCOLS, "ipencap": 4})
 INET_SERVICE = DataType("inet_service", 16)
 MARK = DataType("mark", hexadecimal=True)
 IFNAME = DataType("ifname", 128, text=True)
@@ -191,7 +204,7 @@ ETHER_TYPE = DataType("ether_type", 16, {"ip": 0x0800, "arp": 0x0806, "ip6": 0x8
 BOOLEAN = DataType("boolean", 1, {"missing": 0, "exists": 1})
 PKTTYPE = DataType("pkt_type", 8, {"host": 0, "unicast": 0, "broadcast": 1, "multicast": 2, "other": 3})
 INTEGER = DataType("integer")
-DSCP = DataType(
+DSCP_CLASS = DataType(
     "dscp",
     6,
     {
@@ -224,7 +237,7 @@ DSCP = DataType(
     hexadecimal=True,
 )
 
-TYPES = {
+DATA_TYPES = {
     kind.name: kind
     for kind in (
         IPV4_ADDR,
@@ -245,7 +258,15 @@ TYPES = {
         BOOLEAN,
         PKTTYPE,
         INTEGER,
-        DSCP,
+        DSCP_CLASS,
     )
 }
 """The types a set may be declared with, by name."""
+
+
+def bits_of(wanted: Wanted) -> int:
+    """Return the flags of a list as one number."""
+    bits = 0
+    for spans in wanted:
+        bits |= int(spans[0][0])
+    return bits

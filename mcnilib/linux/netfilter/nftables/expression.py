@@ -11,8 +11,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from mcnilib.errors import Unsupported
 from mcnilib.language import tr
@@ -20,17 +19,14 @@ from mcnilib.linux.chance import Chance
 from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.nftables import datatype
-from mcnilib.linux.netfilter.nftables.datatype import DataType, Value
+from mcnilib.linux.netfilter.nftables.datatype import DataType, KeyValues, Value
 from mcnilib.linux.packet import WITH_PORTS, Packet, lengths
-
-Key = tuple[Value, ...]
-"""The values of an expression: several where parts are joined by dots."""
 
 
 class Finder(Protocol):
     """A set or a map of a table, as an expression asks it."""
 
-    def find(self, key: Key) -> Found | None:
+    def find(self, key: KeyValues) -> Found | None:
         """Return the element a key has; None where there is none."""
         ...
 
@@ -44,12 +40,15 @@ class Found(Protocol):
         ...
 
 
-class Sight(NamedTuple):
-    """What a rule sees: the packet, where it is, and the sets of its table by name."""
+class Sight(Protocol):
+    """What a rule sees: the packet, where it is, and the sets of its table."""
 
     packet: Packet
     at: Context
-    sets: Callable[[str], Finder]
+
+    def finder(self, name: str) -> Finder:
+        """Return a set of the table, with what rules added to it."""
+        ...
 
 
 class Expression:
@@ -64,12 +63,12 @@ class Expression:
         """The types of its values: one, or one for each part joined by dots."""
 
     @abstractmethod
-    def key(self, sight: Sight) -> Key | None:
+    def key(self, sight: Sight) -> KeyValues | None:
         """Return its values; None where the packet has no such part."""
 
 
 @dataclass(frozen=True, slots=True)
-class Selector(Expression):
+class PacketField(Expression):
     """A part of the packet, of its connection, or of where it is: `ip saddr`, `meta mark`, `ct state`."""
 
     text: str
@@ -87,14 +86,14 @@ class Selector(Expression):
         """Tell whether it asks for the connection."""
         return self.text.startswith("ct ")
 
-    def key(self, sight: Sight) -> Key | None:
+    def key(self, sight: Sight) -> KeyValues | None:
         """Return its value."""
         value = SELECTORS[self.text][1](sight.packet, sight.at)
         return None if value is None else (value,)
 
 
 @dataclass(frozen=True, slots=True)
-class Fib(Expression):
+class FibLookup(Expression):
     """`fib saddr . iif oif`, `fib daddr type`: what the routing tables say of an address.
 
     Of the device only whether there is one is known here, which is what a check of the source asks.
@@ -112,7 +111,7 @@ class Fib(Expression):
         """A type of address, or whether there is a device."""
         return (datatype.ADDRTYPE if self.result == "type" else datatype.BOOLEAN,)
 
-    def key(self, sight: Sight) -> Key | None:
+    def key(self, sight: Sight) -> KeyValues | None:
         """Look the address up."""
         packet, at = sight.packet, sight.at
         if self.result != "type":
@@ -148,7 +147,7 @@ class NumGen(Expression):
         """A number."""
         return (datatype.INTEGER,)
 
-    def key(self, sight: Sight) -> Key:
+    def key(self, sight: Sight) -> KeyValues:
         """Draw the number."""
         return (_drawn(sight.at, str(self), self.modulus) + self.offset,)
 
@@ -176,7 +175,7 @@ class Hash(Expression):
         """Tell whether what is hashed asks for the connection."""
         return self.of.tracks
 
-    def key(self, sight: Sight) -> Key | None:
+    def key(self, sight: Sight) -> KeyValues | None:
         """Draw the number for these values; the same values get the same."""
         hashed = self.of.key(sight)
         if hashed is None:
@@ -196,7 +195,7 @@ def _drawn(at: Context, question: str, modulus: int) -> int:
 class Constant(Expression):
     """A value, or values joined by dots."""
 
-    values: Key
+    values: KeyValues
     kinds: tuple[DataType, ...]
 
     def __str__(self) -> str:
@@ -207,7 +206,7 @@ class Constant(Expression):
         """The types they were read as."""
         return self.kinds
 
-    def key(self, sight: Sight) -> Key:
+    def key(self, sight: Sight) -> KeyValues:
         """Return the values."""
         return self.values
 
@@ -245,7 +244,7 @@ class Bitwise(Expression):
         """Tell whether a side asks for the connection."""
         return self.left.tracks or self.right.tracks
 
-    def key(self, sight: Sight) -> Key | None:
+    def key(self, sight: Sight) -> KeyValues | None:
         """Compute the bits, as wide as the left side."""
         left, right = self.left.key(sight), self.right.key(sight)
         if left is None or right is None or isinstance(left[0], str) or isinstance(right[0], str):
@@ -272,7 +271,7 @@ class Joined(Expression):
         """Tell whether a part asks for the connection."""
         return any(part.tracks for part in self.parts)
 
-    def key(self, sight: Sight) -> Key | None:
+    def key(self, sight: Sight) -> KeyValues | None:
         """Return the values of all parts; None where one has none."""
         values: list[Value] = []
         for part in self.parts:
@@ -303,7 +302,7 @@ class MapLookup(Expression):
         """Tell whether what is looked up asks for the connection."""
         return self.of.tracks
 
-    def key(self, sight: Sight) -> Key | None:
+    def key(self, sight: Sight) -> KeyValues | None:
         """Look it up; None where the map has no such element."""
         key = self.of.key(sight)
         found = None if key is None else finder(self.table, sight).find(key)
@@ -312,7 +311,7 @@ class MapLookup(Expression):
 
 def finder(table: object, sight: Sight) -> Finder:
     """Return a set: the one that a rule has within itself, or the one of the table it names."""
-    return sight.sets(table[1:]) if isinstance(table, str) else table  # type: ignore[return-value]
+    return sight.finder(table[1:]) if isinstance(table, str) else table  # type: ignore[return-value]
 
 
 def _port(protocols: tuple[str, ...], side: str) -> Callable[[Packet, Context], Value | None]:
@@ -379,11 +378,7 @@ def _status(entry: Entry, at: Context) -> int:
 
 def _end(side: str, field: str) -> Callable[[Packet, Context], Value | None]:
     """Read an end of the connection's tuple: `original` or `reply`, and which field of it."""
-    return _of_connection(lambda entry, at: _number(getattr(getattr(entry, side), field)))
-
-
-def _number(value: IPv4Address | int) -> int:
-    return int(value)
+    return _of_connection(lambda entry, at: int(getattr(getattr(entry, side), field)))
 
 
 def _kind_of_frame(packet: Packet, at: Context) -> Value:
@@ -407,7 +402,7 @@ SELECTORS: dict[str, tuple[DataType, Callable[[Packet, Context], Value | None]]]
     "ip daddr": (datatype.IPV4_ADDR, lambda packet, at: int(packet.dst)),
     "ip protocol": (datatype.INET_PROTO, lambda packet, at: datatype.INET_PROTO.symbols[packet.proto]),
     "ip ttl": (DataType("integer", 8), lambda packet, at: packet.ttl),
-    "ip dscp": (datatype.DSCP, lambda packet, at: packet.tos >> 2),
+    "ip dscp": (datatype.DSCP_CLASS, lambda packet, at: packet.tos >> 2),
     "ip version": (DataType("integer", 4), lambda packet, at: 4),
     "ip length": (DataType("integer", 16), _length),
     "tcp sport": (datatype.INET_SERVICE, _port(("tcp",), "sport")),

@@ -6,14 +6,15 @@ Source: nft(8) "TABLES", "CHAINS", "RULES"; src/rule.c (nftables 1.0.6) for name
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from mcnilib.errors import NotThere
 from mcnilib.language import tr
 from mcnilib.linux.netfilter.context import Context
+from mcnilib.linux.netfilter.hooks import HOOKS, REROUTES, HookEntry, HookKind
 from mcnilib.linux.netfilter.nftables.sets import NftSet
-from mcnilib.linux.netfilter.nftables.statement import Passage, Statement, tracking
+from mcnilib.linux.netfilter.nftables.statement import ChainPassage, NftStatement, tracking
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Packet
 
@@ -22,7 +23,7 @@ PRIORITIES = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "securit
 
 _ONLY_AT = {"dstnat": "prerouting", "srcnat": "postrouting"}
 
-NEAR = 10
+NEAR_PRIORITY = 10
 """So far from a named priority one is printed by that name."""
 
 
@@ -31,7 +32,7 @@ class NftRule:
     """One rule: its statements in order."""
 
     chain: str
-    statements: tuple[Statement, ...] = ()
+    statements: tuple[NftStatement, ...] = ()
     comment: str = ""
     origin: Origin | None = field(default=None, compare=False)
 
@@ -41,10 +42,33 @@ class NftRule:
         parts = [*map(str, self.statements), *([f'comment "{self.comment}"'] if self.comment else [])]
         return " ".join(parts)
 
+    def running(self) -> NftRule:
+        """Return the rule of a machine on which packets have met it; how much a limit has left decides nothing where
+        the rule only tells of packets."""
+        tells = all(statement.compares or statement.silent for statement in self.statements)
+        running = tuple(statement.running(tells) for statement in self.statements)
+        return replace(self, statements=running)
+
+    @property
+    def rewrites(self) -> bool:
+        """Tell whether the rule decides what becomes of an address."""
+        return any(statement.rewrites for statement in self.statements)
+
+    @property
+    def rejects(self) -> bool:
+        """Tell whether the rule answers the packet it drops."""
+        return any(statement.rejects for statement in self.statements)
+
+    @property
+    def action(self) -> str:
+        """Say what the rule does: its statements without the conditions."""
+        done = [str(s) for s in self.statements if not s.silent and not s.compares]
+        return " ".join(done) or tr("counted")
+
     def why_not(self, packet: Packet, at: Context, sets: dict[str, NftSet]) -> str:
         """Say in words which statement did not hold first; empty when all hold."""
-        sight = Passage(packet, at, sets).sight()
-        return next((reason for statement in self.statements if (reason := statement.why_not(sight))), "")
+        passage = ChainPassage(packet, at, sets)
+        return next((reason for statement in self.statements if (reason := statement.why_not(passage))), "")
 
     def __str__(self) -> str:
         return self.text
@@ -73,9 +97,14 @@ class NftChain:
         """The priority as nft prints it."""
         for name, number in PRIORITIES.items():
             distance = self.priority - number
-            if _ONLY_AT.get(name, self.hook) == self.hook and abs(distance) <= NEAR:
+            if _ONLY_AT.get(name, self.hook) == self.hook and abs(distance) <= NEAR_PRIORITY:
                 return f"{name} {'-' if distance < 0 else '+'} {abs(distance)}" if distance else name
         return str(self.priority)
+
+    @property
+    def chain(self) -> str:
+        """Its name, as a rule knows it."""
+        return self.name
 
     @property
     def policy_line(self) -> str:
@@ -137,6 +166,24 @@ class NftTable:
     def dormant(self) -> bool:
         """Tell whether its chains are switched off."""
         return "dormant" in self.flags
+
+    @property
+    def entries(self) -> Iterator[tuple[str, HookEntry]]:
+        """Yield what the table registers at the hooks; of two with one priority the one made last comes first.
+
+        A nat chain is asked when NAT's own turn comes, in the order of the priorities of such chains.
+        Source: nf_hook_entries_grow() in net/netfilter/core.c, nf_nat_register_fn() in net/netfilter/nf_nat_core.c.
+        """
+        for chain in () if self.dormant else reversed(self.chains):
+            if chain.hook.upper() in HOOKS and chain.acts:
+                kind = HookKind.NAT if chain.type == "nat" else HookKind.CHAIN
+                reroutes = REROUTES if chain.type == "route" else ()
+                yield chain.hook.upper(), HookEntry(chain.priority, kind, self.title, reroutes, chain.name)
+
+    def running(self) -> NftTable:
+        """Return the table of a machine whose rules have seen packets, nobody knows which."""
+        chains = (replace(chain, rules=tuple(rule.running() for rule in chain.rules)) for chain in self.chains)
+        return replace(self, chains=tuple(chains))
 
     @cached_property
     def tracks(self) -> bool:

@@ -13,15 +13,14 @@ from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
-from mcnilib.linux.netfilter.nftables.datatype import IPV4_ADDR, DataType, Span, Value
-from mcnilib.linux.netfilter.nftables.expression import Key
+from mcnilib.linux.netfilter.nftables.datatype import IPV4_ADDR, DataType, KeyValues, Value, ValueSpan
 from mcnilib.linux.origin import Origin
 
 
 class Element(NamedTuple):
     """One element: for each part of its key the first and last value; of a map also what it says."""
 
-    key: tuple[Span, ...]
+    key: tuple[ValueSpan, ...]
     data: object = None  # a Verdict, or the values of the data
     options: str = ""  # timeout, expires, counter, as printed
     comment: str = ""
@@ -35,7 +34,7 @@ class Element(NamedTuple):
         return " ".join(parts) + (f" : {self.data_text}" if self.data_text else "")
 
 
-def show_span(kind: DataType, span: Span) -> str:
+def show_span(kind: DataType, span: ValueSpan) -> str:
     """Write a value, a prefix or a range as nft does."""
     first, last = span
     if first == last:
@@ -43,12 +42,12 @@ def show_span(kind: DataType, span: Span) -> str:
     if isinstance(first, str) or isinstance(last, str):
         return kind.show(first)
     size = last - first + 1
-    if kind is IPV4_ADDR and size & (size - 1) == 0 and first % size == 0:
+    if kind.name == IPV4_ADDR.name and size & (size - 1) == 0 and first % size == 0:
         return f"{kind.show(first)}/{32 - size.bit_length() + 1}"
     return f"{kind.show(first)}-{kind.show(last)}"
 
 
-def covers(span: Span, value: Value) -> bool:
+def covers(span: ValueSpan, value: Value) -> bool:
     """Tell whether a value lies in a span; a name that ends with * covers all that begin like it."""
     first, last = span
     if isinstance(first, str) or isinstance(value, str) or isinstance(last, str):
@@ -56,7 +55,7 @@ def covers(span: Span, value: Value) -> bool:
     return first <= value <= last
 
 
-def _is_one(span: Span) -> bool:
+def _is_one(span: ValueSpan) -> bool:
     return span[0] == span[1] and not str(span[0]).endswith("*")
 
 
@@ -80,7 +79,7 @@ class _Bucket:
             if apart and all(isinstance(span[0], int) for span in spans):
                 self._starts = [span[0] for span in spans if isinstance(span[0], int)]
 
-    def find(self, key: Key) -> Element | None:
+    def find(self, key: KeyValues) -> Element | None:
         candidates: Sequence[Element] = self._elements
         if self._starts and self._part is not None:
             value = key[self._part]
@@ -105,13 +104,13 @@ class NftSet:
     origin: Origin | None = field(default=None, compare=False)
 
     @cached_property
-    def _exact(self) -> dict[Key, Element]:
+    def _exact(self) -> dict[KeyValues, Element]:
         return {tuple(span[0] for span in one.key): one for one in self.elements if all(map(_is_one, one.key))}
 
     @cached_property
-    def _ranged(self) -> tuple[tuple[tuple[int, ...], dict[Key, _Bucket]], ...]:
+    def _ranged(self) -> tuple[tuple[tuple[int, ...], dict[KeyValues, _Bucket]], ...]:
         """Elements with ranges: by which of their parts are exact, and by the values of these."""
-        kinds: dict[tuple[int, ...], dict[Key, list[Element]]] = {}
+        kinds: dict[tuple[int, ...], dict[KeyValues, list[Element]]] = {}
         for one in self.elements:
             exact = tuple(place for place, span in enumerate(one.key) if _is_one(span))
             if len(exact) < len(one.key):
@@ -123,7 +122,7 @@ class NftSet:
             for exact, buckets in kinds.items()
         )
 
-    def find(self, key: Key) -> Element | None:
+    def find(self, key: KeyValues) -> Element | None:
         """Return the element a key has; None where there is none."""
         if found := self._exact.get(key):
             return found
@@ -165,7 +164,7 @@ class NftSet:
 def _on_line(key: tuple[DataType, ...]) -> int:
     if len(key) > 1 or key[0].name in ("ifname", "ipv6_addr", "ether_addr"):
         return 1
-    return 2 if key[0] is IPV4_ADDR else 5
+    return 2 if key[0].name == IPV4_ADDR.name else 5
 
 
 def _order(element: Element, joined: bool) -> tuple[object, ...]:

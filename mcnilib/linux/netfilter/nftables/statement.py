@@ -14,9 +14,8 @@ from typing import Final, NamedTuple
 from mcnilib.errors import Unsupported
 from mcnilib.language import tr
 from mcnilib.linux.netfilter.context import Context
-from mcnilib.linux.netfilter.iptables.target.nat import Nat
-from mcnilib.linux.netfilter.iptables.target.verdict import Reject
-from mcnilib.linux.netfilter.nftables.expression import Finder, Key, Sight
+from mcnilib.linux.netfilter.nat import NatTarget
+from mcnilib.linux.netfilter.nftables.datatype import KeyValues
 from mcnilib.linux.netfilter.nftables.sets import Element, NftSet
 from mcnilib.linux.packet import Packet
 
@@ -37,20 +36,18 @@ CONTINUE: Final = NftVerdict("continue")
 
 
 @dataclass(slots=True)
-class Passage:
+class ChainPassage:
     """A packet on its way through the chains of a table, as it is now, and what was decided about it."""
 
     packet: Packet
     at: Context
     sets: dict[str, NftSet]
-    target: Nat | Reject | None = None
+    nat: NatTarget | None = None  # how its connection's address is rewritten
+    rejected: str = ""  # how its sender is told, in the words of REJECT
     words: list[str] = field(default_factory=list)  # what the rule at hand did
 
-    def sight(self) -> Sight:
-        """Return what an expression sees."""
-        return Sight(self.packet, self.at, self._set)
-
-    def _set(self, name: str) -> Finder:
+    def finder(self, name: str) -> WithAdded | NftSet:
+        """Return a set of the table, with what rules added to it in this run."""
         named = self.set_called(name)
         added = (self.at.memory or {}).get(("nft set", id(named)))
         return WithAdded(named, added[1]) if added else named
@@ -62,7 +59,7 @@ class Passage:
             raise Unsupported(named.gap if named else tr("no set {name} in the table", name=name))
         return named
 
-    def added(self, named: NftSet) -> dict[Key, Element]:
+    def added(self, named: NftSet) -> dict[KeyValues, Element]:
         """Return what rules added to a set in this run. Raises: Unsupported where there is no run."""
         if self.at.memory is None:
             raise Unsupported(tr("set {name} outside a run: rules add elements to it", name=named.name))
@@ -73,31 +70,39 @@ class WithAdded(NamedTuple):
     """A set, and what rules added to it."""
 
     named: NftSet
-    added: dict[Key, Element]
+    added: dict[KeyValues, Element]
 
-    def find(self, key: Key) -> Element | None:
+    def find(self, key: KeyValues) -> Element | None:
         """Return the element a key has."""
         return self.added.get(key) or self.named.find(key)
 
 
-class Statement:
+class NftStatement:
     """A part of a rule. `str()` is what nft prints for it."""
 
     __slots__ = ()
     tracks = False  # makes the kernel track connections
     silent = False  # nothing comes of it for the packet
+    compares = False  # it only tells whether the rule goes on
+    rewrites = False  # it decides what becomes of an address
+    rejects = False  # it answers the packet that is dropped
 
-    def act(self, passage: Passage) -> NftVerdict | None:
+    def running(self, only_tells: bool) -> NftStatement:
+        """Return the statement of a rule that packets have met; one that remembers them may have forgotten how many,
+        which decides nothing where the rule only tells of packets."""
+        return self
+
+    def act(self, passage: ChainPassage) -> NftVerdict | None:
         """Carry it out; None when it does not hold. Raises: Unsupported for what is not modelled."""
         raise NotImplementedError
 
-    def why_not(self, sight: Sight) -> str:
+    def why_not(self, passage: ChainPassage) -> str:
         """Say why it does not hold for a packet; empty when it does, or when it compares nothing."""
         return ""
 
 
 @dataclass(frozen=True, slots=True)
-class Decide(Statement):
+class Decide(NftStatement):
     """`accept`, `drop`, `return`, `jump CHAIN`, `goto CHAIN`, `continue`, `queue to 3`."""
 
     verdict: NftVerdict
@@ -106,7 +111,7 @@ class Decide(Statement):
     def __str__(self) -> str:
         return self.text or str(self.verdict)
 
-    def act(self, passage: Passage) -> NftVerdict:
+    def act(self, passage: ChainPassage) -> NftVerdict:
         """End the rule so."""
         if self.verdict.name == "queue":
             raise Unsupported(tr("{statement}: a program decides", statement=self))
@@ -115,7 +120,7 @@ class Decide(Statement):
 
 
 @dataclass(frozen=True, slots=True)
-class Silent(Statement):
+class Silent(NftStatement):
     """`counter`, `log`, `meta nftrace set 1`: nothing comes of it for the packet."""
 
     text: str
@@ -124,13 +129,13 @@ class Silent(Statement):
     def __str__(self) -> str:
         return self.text
 
-    def act(self, passage: Passage) -> NftVerdict:
+    def act(self, passage: ChainPassage) -> NftVerdict:
         """Go on."""
         return CONTINUE
 
 
 @dataclass(frozen=True, slots=True)
-class Opaque(Statement):
+class Opaque(NftStatement):
     """A statement that is not modelled: a packet that meets it is unknown from there."""
 
     text: str
@@ -139,15 +144,15 @@ class Opaque(Statement):
     def __str__(self) -> str:
         return self.text
 
-    def act(self, passage: Passage) -> NftVerdict:
+    def act(self, passage: ChainPassage) -> NftVerdict:
         """Refuse. Raises: Unsupported."""
         raise Unsupported(self.why)
 
-    def why_not(self, sight: Sight) -> str:
+    def why_not(self, passage: ChainPassage) -> str:
         """Say that this is not known."""
         return self.why
 
 
-def tracking(statements: Sequence[Statement]) -> bool:
+def tracking(statements: Sequence[NftStatement]) -> bool:
     """Tell whether a statement makes the kernel track the connections of its namespace."""
     return any(statement.tracks for statement in statements)

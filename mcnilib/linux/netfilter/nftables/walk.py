@@ -12,19 +12,15 @@ from mcnilib.errors import Unsupported
 from mcnilib.language import tr
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import NfVerdict
-from mcnilib.linux.netfilter.iptables.target.nat import Nat
-from mcnilib.linux.netfilter.iptables.target.verdict import Reject
+from mcnilib.linux.netfilter.nat import NatTarget
 from mcnilib.linux.netfilter.nftables.rule import NftChain, NftRule, NftTable
-from mcnilib.linux.netfilter.nftables.statement import NftVerdict, Passage
+from mcnilib.linux.netfilter.nftables.statement import ChainPassage, NftVerdict
 from mcnilib.linux.packet import Packet
-
-MAX_DEPTH = 16
-"""Chains that may lead into one another (NFT_JUMP_STACK_SIZE); nft refuses more when rules are loaded."""
 
 MAX_RULES = 200_000
 """Rules one packet may meet at one base chain."""
 
-Heard = Callable[[NftRule, str, Packet, Packet], None]
+RuleHeard = Callable[[NftRule, str, Packet, Packet], None]
 """Hears of each rule that matched, in the words of what it did, with the packet before and after it."""
 
 
@@ -34,13 +30,16 @@ class Passed(NamedTuple):
 
     verdict: NfVerdict
     packet: Packet
-    decider: NftRule | NftChain
-    target: Nat | Reject | None
+    decider: object
+    nat: NatTarget | None = None
+    rejected: str = ""
 
 
-def pass_chain(table: NftTable, base: NftChain, packet: Packet, at: Context, heard: Heard) -> Passed:
+def pass_chain(
+    table: NftTable, base: NftChain, packet: Packet, at: Context, heard: RuleHeard
+) -> Passed:  # long because it is the inner loop of every walk
     """Walk a base chain. A changed connection mark is left in `at.entry`."""
-    passage = Passage(packet, at, table.set_of)
+    passage = ChainPassage(packet, at, table.set_of)
     callers: list[Iterator[NftRule]] = []
     rules, met = iter(base.rules), 0
     while True:
@@ -54,7 +53,7 @@ def pass_chain(table: NftTable, base: NftChain, packet: Packet, at: Context, hea
             if verdict is None or verdict.name == "continue":
                 continue
             if verdict.name in ("accept", "drop"):
-                return Passed(NfVerdict(verdict.name.upper()), passage.packet, rule, passage.target)
+                return Passed(NfVerdict(verdict.name.upper()), passage.packet, rule, passage.nat, passage.rejected)
             if verdict.name == "return":
                 rules = iter(())
                 break
@@ -64,11 +63,11 @@ def pass_chain(table: NftTable, base: NftChain, packet: Packet, at: Context, hea
             break
         else:
             if not callers:
-                return Passed(NfVerdict((base.policy or "accept").upper()), passage.packet, base, None)
+                return Passed(NfVerdict((base.policy or "accept").upper()), passage.packet, base)
             rules = callers.pop()
 
 
-def _ask(rule: NftRule, passage: Passage, heard: Heard) -> NftVerdict | None:
+def _ask(rule: NftRule, passage: ChainPassage, heard: RuleHeard) -> NftVerdict | None:
     """Carry a rule's statements out; None where one does not hold."""
     before, passage.words = passage.packet, []
     verdict: NftVerdict | None = None

@@ -9,14 +9,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-Json = Any
+JsonValue = Any
 """A value as json.loads returns it."""
 
 _PLAIN = re.compile(r"@\S+|[\w.-]+", re.ASCII)
 """Words that need no quotes."""
 
 
-def ruleset_text(entries: list[dict[str, Json]]) -> str:
+def ruleset_text(entries: list[dict[str, JsonValue]]) -> str:
     """Write the entries below the key `nftables` as text.
 
     Raises: LookupError, TypeError, ValueError for what nft does not print.
@@ -34,7 +34,7 @@ def ruleset_text(entries: list[dict[str, Json]]) -> str:
 class _TableText:
     """The text of one table so far."""
 
-    def __init__(self, said: Mapping[str, Json]) -> None:
+    def __init__(self, said: Mapping[str, JsonValue]) -> None:
         self.head = f"table {said['family']} {said['name']} {{\n"
         flags = _list(said.get("flags", []))
         self.notes = [f"\tflags {','.join(flags)}\n"] if flags else []
@@ -42,7 +42,7 @@ class _TableText:
         self.sets: list[str] = []
         self.chains: dict[str, list[str]] = {}
 
-    def chain(self, said: Mapping[str, Json]) -> None:
+    def chain(self, said: Mapping[str, JsonValue]) -> None:
         lines = [f'\t\tcomment "{said["comment"]}"\n'] if "comment" in said else []
         if "hook" in said:
             device = f' device "{said["dev"]}"' if "dev" in said else ""
@@ -50,14 +50,14 @@ class _TableText:
             lines.append(f"\t\t{where}; policy {said.get('policy', 'accept')};\n")
         self.chains[said["name"]] = lines
 
-    def rule(self, said: Mapping[str, Json]) -> None:
+    def rule(self, said: Mapping[str, JsonValue]) -> None:
         comment = f' comment "{said["comment"]}"' if "comment" in said else ""
         self.chains[said["chain"]].append(f"\t\t{' '.join(map(_statement, said['expr']))}{comment}\n")
 
-    def named_set(self, said: Mapping[str, Json]) -> None:
+    def named_set(self, said: Mapping[str, JsonValue]) -> None:
         self.sets.append("".join(_set_lines("set", said)))
 
-    def named_map(self, said: Mapping[str, Json]) -> None:
+    def named_map(self, said: Mapping[str, JsonValue]) -> None:
         self.sets.append("".join(_set_lines("map", said)))
 
     def lines(self) -> Iterator[str]:
@@ -69,7 +69,7 @@ class _TableText:
         yield "}\n"
 
 
-_PARTS: dict[str, Callable[[_TableText, Mapping[str, Json]], None]] = {
+_PARTS: dict[str, Callable[[_TableText, Mapping[str, JsonValue]], None]] = {
     "chain": _TableText.chain,
     "rule": _TableText.rule,
     "set": _TableText.named_set,
@@ -78,7 +78,7 @@ _PARTS: dict[str, Callable[[_TableText, Mapping[str, Json]], None]] = {
 """What a table holds; named counters, quotas and flowtables are left out."""
 
 
-def _set_lines(kind: str, said: Mapping[str, Json]) -> Iterator[str]:
+def _set_lines(kind: str, said: Mapping[str, JsonValue]) -> Iterator[str]:
     yield f"\t{kind} {said['name']} {{\n"
     data = f" : {' . '.join(_list(said['map']))}" if "map" in said else ""
     yield f"\t\ttype {' . '.join(_list(said['type']))}{data}\n"
@@ -92,15 +92,15 @@ def _set_lines(kind: str, said: Mapping[str, Json]) -> Iterator[str]:
     yield "\t}\n"
 
 
-def _list(value: Json) -> list[str]:
+def _list(value: JsonValue) -> list[str]:
     return value if isinstance(value, list) else [value]
 
 
-def _elements(elements: list[Json]) -> str:
+def _elements(elements: list[JsonValue]) -> str:
     return f"{{ {', '.join(map(_element, elements))} }}"
 
 
-def _element(element: Json) -> str:
+def _element(element: JsonValue) -> str:
     """Write an element; that of a map is a pair."""
     if isinstance(element, list):
         return f"{_element(element[0])} : {_data(element[1])}"
@@ -114,13 +114,13 @@ def _element(element: Json) -> str:
     return _expression(element)
 
 
-def _data(value: Json) -> str:
+def _data(value: JsonValue) -> str:
     if isinstance(value, dict) and value.keys() & _VERDICTS.keys():
         return _statement(value)
     return _expression(value)
 
 
-def _expression(value: Json) -> str:
+def _expression(value: JsonValue) -> str:
     """Write an expression; of a kind that is not known its name, which no reader takes for another."""
     if isinstance(value, str):
         return value if _PLAIN.fullmatch(value) else f'"{value}"'
@@ -134,7 +134,7 @@ def _expression(value: Json) -> str:
     return _EXPRESSIONS[kind](said) if kind in _EXPRESSIONS else f"json-{kind}"
 
 
-def _payload(said: Mapping[str, Json]) -> str:
+def _payload(said: Mapping[str, JsonValue]) -> str:
     return (
         f"{said['protocol']} {said['field']}"
         if "protocol" in said
@@ -142,23 +142,23 @@ def _payload(said: Mapping[str, Json]) -> str:
     )
 
 
-def _ct(said: Mapping[str, Json]) -> str:
+def _ct(said: Mapping[str, JsonValue]) -> str:
     key = said["key"]
     direction = f"{said['dir']} " if "dir" in said else ""
     return f"ct {direction}{key}"
 
 
-def _meta(said: Mapping[str, Json]) -> str:
+def _meta(said: Mapping[str, JsonValue]) -> str:
     return f"meta {said['key']}"
 
 
-def _fib(said: Mapping[str, Json]) -> str:
+def _fib(said: Mapping[str, JsonValue]) -> str:
     flags = sorted(_list(said["flags"]), key=("saddr", "daddr", "mark", "iif", "oif").index)
     return f"fib {' . '.join(flags)} {said['result']}"
 
 
-def _drawn(word: str) -> Callable[[Mapping[str, Json]], str]:
-    def write(said: Mapping[str, Json]) -> str:
+def _drawn(word: str) -> Callable[[Mapping[str, JsonValue]], str]:
+    def write(said: Mapping[str, JsonValue]) -> str:
         what = said["mode"] if word == "numgen" else _expression(said["expr"])
         seed = f" seed 0x{said['seed']:x}" if said.get("seed") else ""
         offset = f" offset {said['offset']}" if said.get("offset") else ""
@@ -167,8 +167,8 @@ def _drawn(word: str) -> Callable[[Mapping[str, Json]], str]:
     return write
 
 
-def _bitwise(operator: str) -> Callable[[list[Json]], str]:
-    def write(said: list[Json]) -> str:
+def _bitwise(operator: str) -> Callable[[list[JsonValue]], str]:
+    def write(said: list[JsonValue]) -> str:
         first, *others = map(_expression, said)
         masked = ",".join(others) if operator == "|" and not isinstance(said[0], dict) else ""
         return f"{first},{masked}" if masked else f" {operator} ".join((first, *others))
@@ -176,7 +176,7 @@ def _bitwise(operator: str) -> Callable[[list[Json]], str]:
     return write
 
 
-_EXPRESSIONS: dict[str, Callable[[Json], str]] = {
+_EXPRESSIONS: dict[str, Callable[[JsonValue], str]] = {
     "payload": _payload,
     "meta": _meta,
     "ct": _ct,
@@ -193,7 +193,7 @@ _EXPRESSIONS: dict[str, Callable[[Json], str]] = {
 }
 
 
-def _match(said: Mapping[str, Json]) -> str:
+def _match(said: Mapping[str, JsonValue]) -> str:
     operator, left = said["op"], _expression(said["left"])
     if isinstance(said["right"], dict) and "|" in said["right"]:
         right = f"({_expression(said['right'])})".replace(",", " | ")
@@ -203,12 +203,12 @@ def _match(said: Mapping[str, Json]) -> str:
     return f"{left} {shown}{right}"
 
 
-def _options(said: Mapping[str, Json] | None, *names: str) -> str:
+def _options(said: Mapping[str, JsonValue] | None, *names: str) -> str:
     return "".join(f" {name} {said[name]}" for name in names if name in said) if said else ""
 
 
-def _nat(verb: str) -> Callable[[Mapping[str, Json] | None], str]:
-    def write(said: Mapping[str, Json] | None) -> str:
+def _nat(verb: str) -> Callable[[Mapping[str, JsonValue] | None], str]:
+    def write(said: Mapping[str, JsonValue] | None) -> str:
         said = said or {}
         to = _expression(said["addr"]) if "addr" in said else ""
         to += f":{_expression(said['port'])}" if "port" in said else ""
@@ -221,30 +221,32 @@ def _nat(verb: str) -> Callable[[Mapping[str, Json] | None], str]:
     return write
 
 
-def _reject(said: Mapping[str, Json] | None) -> str:
+def _reject(said: Mapping[str, JsonValue] | None) -> str:
     if not said:
+        return "reject"
+    if said == {"type": "icmpx", "expr": "port-unreachable"}:
         return "reject"
     return "reject with tcp reset" if said["type"] == "tcp reset" else f"reject with {said['type']} {said['expr']}"
 
 
-def _limit(said: Mapping[str, Json]) -> str:
+def _limit(said: Mapping[str, JsonValue]) -> str:
     unit = f" {said['rate_unit']}" if said.get("rate_unit", "packets") != "packets" else ""
     over = "over " if said.get("inv") else ""
     burst = f" burst {said['burst']} {said.get('burst_unit', 'packets')}" if "burst" in said else ""
     return f"limit rate {over}{said['rate']}{unit}/{said['per']}{burst}"
 
 
-def _log(said: Mapping[str, Json] | None) -> str:
+def _log(said: Mapping[str, JsonValue] | None) -> str:
     prefix = f' prefix "{said["prefix"]}"' if said and "prefix" in said else ""
     return f"log{prefix}{_options(said, 'level', 'group', 'snaplen', 'queue-threshold')}"
 
 
-_VERDICTS: dict[str, Callable[[Json], str]] = {
+_VERDICTS: dict[str, Callable[[JsonValue], str]] = {
     **{name: (lambda word: lambda said: word)(name) for name in ("accept", "drop", "continue", "return")},
     **{name: (lambda word: lambda said: f"{word} {said['target']}")(name) for name in ("jump", "goto")},
 }
 
-_STATEMENTS: dict[str, Callable[[Json], str]] = {
+_STATEMENTS: dict[str, Callable[[JsonValue], str]] = {
     **_VERDICTS,
     "match": _match,
     "vmap": lambda said: f"{_expression(said['key'])} vmap {_expression(said['data'])}",
@@ -262,6 +264,6 @@ _STATEMENTS: dict[str, Callable[[Json], str]] = {
 """Statements; of another its name, which the reader keeps as one that is not modelled."""
 
 
-def _statement(statement: Mapping[str, Json]) -> str:
+def _statement(statement: Mapping[str, JsonValue]) -> str:
     ((kind, said),) = statement.items()
     return _STATEMENTS[kind](said) if kind in _STATEMENTS else f"json-{kind}"

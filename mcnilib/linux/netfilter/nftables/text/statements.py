@@ -10,38 +10,37 @@ from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address
 
 from mcnilib.language import mark, tr
-from mcnilib.linux.netfilter.iptables.match.stateful import Limit
 from mcnilib.linux.netfilter.iptables.target.verdict import REJECT_KINDS
-from mcnilib.linux.netfilter.iptables.values import Rate
 from mcnilib.linux.netfilter.nftables import datatype
 from mcnilib.linux.netfilter.nftables.action import AddElement, NatStatement, NoTrack, RejectStatement, SetMark
-from mcnilib.linux.netfilter.nftables.condition import Compare, Limited, VerdictMap, bits_of
+from mcnilib.linux.netfilter.nftables.condition import Compare, Limited, VerdictMap
+from mcnilib.linux.netfilter.nftables.datatype import bits_of
 from mcnilib.linux.netfilter.nftables.expression import (
     Bitwise,
     Constant,
     Expression,
-    Selector,
+    PacketField,
 )
-from mcnilib.linux.netfilter.nftables.expression_text import (
+from mcnilib.linux.netfilter.nftables.sets import show_span
+from mcnilib.linux.netfilter.nftables.statement import Decide, NftStatement, Opaque, Silent
+from mcnilib.linux.netfilter.nftables.text.expressions import (
     NotModelled,
     Sets,
-    joined,
     read_expression,
-    read_table,
+    read_joined,
+    read_set,
     read_verdict,
     read_wanted,
 )
-from mcnilib.linux.netfilter.nftables.sets import show_span
-from mcnilib.linux.netfilter.nftables.statement import Decide, Opaque, Silent, Statement
-from mcnilib.linux.netfilter.nftables.tokens import Tokens
+from mcnilib.linux.netfilter.nftables.text.tokens import Tokens
 
 
-def read_statements(words: Tokens, sets: Sets) -> tuple[tuple[Statement, ...], str]:
+def read_statements(words: Tokens, sets: Sets) -> tuple[tuple[NftStatement, ...], str]:
     """Read a rule up to the end of its line; return its statements and its comment.
 
     Raises: StateSyntaxError for a value that has no such form.
     """
-    statements: list[Statement] = []
+    statements: list[NftStatement] = []
     comment = ""
     while not words.at_end:
         if words.skip("comment"):
@@ -63,16 +62,16 @@ def _split_comment(text: str) -> tuple[str, str]:
     return (head, tail[:-1]) if word and tail.endswith('"') and '"' not in tail[:-1] else (text, "")
 
 
-def _statement(words: Tokens, sets: Sets) -> Statement:
+def _statement(words: Tokens, sets: Sets) -> NftStatement:
     if read := STATEMENTS.get(words.next):
         return read(words, sets)
     return _about(words, sets, read_expression(words, sets))
 
 
-def _about(words: Tokens, sets: Sets, left: Expression) -> Statement:
+def _about(words: Tokens, sets: Sets, left: Expression) -> NftStatement:
     """Read what is said of an expression: a comparison, a look-up of a verdict, or a new value."""
     if words.skip("vmap"):
-        return VerdictMap(left, read_table(words, left.types, sets, None))
+        return VerdictMap(left, read_set(words, left.types, sets, None))
     if words.skip("set"):
         if str(left) not in ("meta mark", "ct mark"):
             raise NotModelled
@@ -82,11 +81,11 @@ def _about(words: Tokens, sets: Sets, left: Expression) -> Statement:
     if words.skip("eq"):
         operator = ""
     if words.next.startswith("@") or words.next == "{":
-        return Compare(left, operator, table=read_table(words, left.types, sets, ()))
+        return Compare(left, operator, table=read_set(words, left.types, sets, ()))
     kept = operator if operator != "==" or isinstance(left, Bitwise) else ""
     wanted = read_wanted(words, left)
     mask = bits_of(read_wanted(words, left)) if words.skip("/") else None
-    if isinstance(left, Bitwise) and left.left == Selector("tcp flags") and isinstance(left.right, Constant):
+    if isinstance(left, Bitwise) and left.left == PacketField("tcp flags") and isinstance(left.right, Constant):
         mask, left = int(left.right.values[0]), left.left
         kept = "" if kept == "==" else kept
     if isinstance(left, Bitwise) and not kept:
@@ -94,16 +93,16 @@ def _about(words: Tokens, sets: Sets, left: Expression) -> Statement:
     return Compare(left, kept, wanted, mask=mask)
 
 
-def _decide(words: Tokens, sets: Sets) -> Statement:
+def _decide(words: Tokens, sets: Sets) -> NftStatement:
     if words.next == "queue":
         raise NotModelled
     return Decide(read_verdict(words))
 
 
-def _silent(after: Mapping[str, int]) -> Callable[[Tokens, Sets], Statement]:
+def _silent(after: Mapping[str, int]) -> Callable[[Tokens, Sets], NftStatement]:
     """Make a reader of a statement nothing comes of; `after` are its options and how many words each takes."""
 
-    def read(words: Tokens, sets: Sets) -> Statement:
+    def read(words: Tokens, sets: Sets) -> NftStatement:
         parts = [words.take(mark("a statement"))]
         while words.next in after:
             option = words.take(mark("an option"))
@@ -115,24 +114,24 @@ def _silent(after: Mapping[str, int]) -> Callable[[Tokens, Sets], Statement]:
     return read
 
 
-def _meta(words: Tokens, sets: Sets) -> Statement:
+def _meta(words: Tokens, sets: Sets) -> NftStatement:
     if words.skip("meta", "nftrace", "set"):
         return Silent(f"meta nftrace set {words.take('a value')}")
     return _about(words, sets, read_expression(words, sets))
 
 
-UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
+RATE_UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 """Seconds of the units of a rate."""
 
 
-def _limit(words: Tokens, sets: Sets) -> Statement:
+def _limit(words: Tokens, sets: Sets) -> NftStatement:
     """Read `limit rate [over] N/UNIT [burst N packets]`; rates of bytes are not modelled."""
     words.read += 1
     words.expect("rate")
     over = words.skip("over")
     word = words.take(mark("a rate"))
     count, _, unit = word.partition("/")
-    if not (count.isascii() and count.isdigit() and int(count)) or unit not in UNITS:
+    if not (count.isascii() and count.isdigit() and int(count)) or unit not in RATE_UNITS:
         if words.next.startswith(("bytes", "kbytes", "mbytes")):
             raise NotModelled
         raise words.error(tr("{word!r} is not a rate such as 5/minute", word=word), words.read - 1)
@@ -142,17 +141,17 @@ def _limit(words: Tokens, sets: Sets) -> Statement:
         words.expect("packets")
     said = f" burst {burst} packets" if burst != 5 else ""
     text = f"limit rate {'over ' if over else ''}{word}{said}"
-    return Limited(text, Limit(Rate(UNITS[unit] * 10**9 // int(count), 10**9), burst), over)
+    return Limited(text, RATE_UNITS[unit] * 10**9 // int(count), burst, over)
 
 
-def _add_element(words: Tokens, sets: Sets) -> Statement:
+def _add_element(words: Tokens, sets: Sets) -> NftStatement:
     """Read `add|update|delete @SET { EXPRESSION [timeout T] }`."""
     verb = words.take(mark("a statement"))
     named = words.take(mark("a set"))
     if not named.startswith("@") or sets.get(named[1:]) is None:
         raise words.error(tr("no set {name} in the table", name=named))
     words.expect("{")
-    of = joined(words, sets, ())
+    of = read_joined(words, sets, ())
     options = []
     while words.next == "timeout":
         options += [words.take(mark("timeout")), words.take(mark("a time"))]
@@ -161,12 +160,12 @@ def _add_element(words: Tokens, sets: Sets) -> Statement:
     return AddElement(verb, named, of, " ".join(options))
 
 
-def _notrack(words: Tokens, sets: Sets) -> Statement:
+def _notrack(words: Tokens, sets: Sets) -> NftStatement:
     words.read += 1
     return NoTrack()
 
 
-def _reject(words: Tokens, sets: Sets) -> Statement:
+def _reject(words: Tokens, sets: Sets) -> NftStatement:
     words.read += 1
     if not words.skip("with"):
         return RejectStatement("reject")
@@ -184,7 +183,7 @@ def _reject(words: Tokens, sets: Sets) -> Statement:
 NAT_FLAGS = ("random", "fully-random", "persistent")
 
 
-def _nat(words: Tokens, sets: Sets) -> Statement:
+def _nat(words: Tokens, sets: Sets) -> NftStatement:
     """Read dnat, snat, masquerade or redirect."""
     verb = words.take(mark("a statement"))
     family = "ip " if verb in ("dnat", "snat") and words.skip("ip") else ""
@@ -240,7 +239,7 @@ def _with_ports(words: Tokens, nat: NatStatement, ports: str) -> NatStatement:
     return NatStatement(nat.verb, "", nat.to, nat.low, nat.high, int(low), int(high) if high != low else 0)
 
 
-STATEMENTS: dict[str, Callable[[Tokens, Sets], Statement]] = {
+STATEMENTS: dict[str, Callable[[Tokens, Sets], NftStatement]] = {
     **dict.fromkeys(("accept", "drop", "continue", "return", "jump", "goto", "queue"), _decide),
     "counter": _silent({"packets": 1, "bytes": 1, "name": 1}),
     "log": _silent({"prefix": 1, "level": 1, "group": 1, "snaplen": 1, "queue-threshold": 1, "flags": 1}),

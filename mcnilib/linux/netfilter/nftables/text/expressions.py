@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 
 from mcnilib.language import mark, tr
 from mcnilib.linux.netfilter.nftables import datatype
-from mcnilib.linux.netfilter.nftables.condition import Wanted
-from mcnilib.linux.netfilter.nftables.datatype import DataType, Span
+from mcnilib.linux.netfilter.nftables.datatype import DataType, ValueSpan, Wanted
 from mcnilib.linux.netfilter.nftables.expression import (
     OPERATORS,
     SELECTORS,
@@ -18,16 +17,16 @@ from mcnilib.linux.netfilter.nftables.expression import (
     Bitwise,
     Constant,
     Expression,
-    Fib,
+    FibLookup,
     Hash,
     Joined,
     MapLookup,
     NumGen,
-    Selector,
+    PacketField,
 )
 from mcnilib.linux.netfilter.nftables.sets import Element, NftSet
 from mcnilib.linux.netfilter.nftables.statement import NftVerdict
-from mcnilib.linux.netfilter.nftables.tokens import Tokens
+from mcnilib.linux.netfilter.nftables.text.tokens import Tokens
 
 Sets = Mapping[str, NftSet]
 """The sets and maps of the table a rule is in, by name."""
@@ -52,7 +51,7 @@ def read_wanted(words: Tokens, left: Expression) -> Wanted:
     return tuple(wanted)
 
 
-def _spans(words: Tokens, types: tuple[DataType, ...]) -> tuple[Span, ...]:
+def _spans(words: Tokens, types: tuple[DataType, ...]) -> tuple[ValueSpan, ...]:
     """Read a value for each part of a key."""
     spans = []
     for place, kind in enumerate(types):
@@ -62,7 +61,7 @@ def _spans(words: Tokens, types: tuple[DataType, ...]) -> tuple[Span, ...]:
     return tuple(spans)
 
 
-def _span(words: Tokens, kind: DataType) -> Span:
+def _span(words: Tokens, kind: DataType) -> ValueSpan:
     word = words.take(mark("a value"))
     try:
         return kind.read(word)
@@ -71,7 +70,7 @@ def _span(words: Tokens, kind: DataType) -> Span:
         raise words.error(what, words.read - 1) from None
 
 
-def read_table(words: Tokens, key: tuple[DataType, ...], sets: Sets, data: tuple[DataType, ...] | None) -> NftSet | str:
+def read_set(words: Tokens, key: tuple[DataType, ...], sets: Sets, data: tuple[DataType, ...] | None) -> NftSet | str:
     """Read `@NAME`, or a set or map with its elements; `data` is None for verdicts, empty for a set."""
     if words.next.startswith("@"):
         name = words.take(mark("a set"))
@@ -137,7 +136,7 @@ def read_expression(words: Tokens, sets: Sets, expected: tuple[DataType, ...] = 
 
     Raises: NotModelled, StateSyntaxError.
     """
-    left = joined(words, sets, expected)
+    left = read_joined(words, sets, expected)
     while (operator := WORDS.get(words.next, words.next)) in OPERATORS:
         words.read += 1
         bracket = words.skip("(")
@@ -164,7 +163,7 @@ def _map_lookup(words: Tokens, sets: Sets, of: Expression, expected: tuple[DataT
         named = sets.get(words.next[1:])
         if named is not None and named.data is None:
             raise NotModelled
-        table = read_table(words, of.types, sets, ())
+        table = read_set(words, of.types, sets, ())
         return MapLookup(of, table, named.data if named and named.data else ())
     data = expected
     if not data:
@@ -172,13 +171,13 @@ def _map_lookup(words: Tokens, sets: Sets, of: Expression, expected: tuple[DataT
     at = words.read
     for kinds in (data, (*data, datatype.INET_SERVICE)):
         try:
-            return MapLookup(of, read_table(words, of.types, sets, kinds), kinds)
+            return MapLookup(of, read_set(words, of.types, sets, kinds), kinds)
         except ValueError:
             words.read = at
-    return MapLookup(of, read_table(words, of.types, sets, data), data)
+    return MapLookup(of, read_set(words, of.types, sets, data), data)
 
 
-def joined(words: Tokens, sets: Sets, expected: tuple[DataType, ...]) -> Expression:
+def read_joined(words: Tokens, sets: Sets, expected: tuple[DataType, ...]) -> Expression:
     """Read parts that dots join; one alone is itself."""
     parts = [_operand(words, sets, expected)]
     while words.skip("."):
@@ -200,12 +199,12 @@ def _operand(words: Tokens, sets: Sets, expected: tuple[DataType, ...]) -> Expre
     raise NotModelled
 
 
-_SELECTORS: dict[str, list[tuple[list[str], Selector]]] = {}
+_SELECTORS: dict[str, list[tuple[list[str], PacketField]]] = {}
 for _text in sorted({**SELECTORS, **SPELLINGS}, key=lambda text: -text.count(" ")):
-    _SELECTORS.setdefault(_text.split()[0], []).append((_text.split(), Selector(SPELLINGS.get(_text, _text))))
+    _SELECTORS.setdefault(_text.split()[0], []).append((_text.split(), PacketField(SPELLINGS.get(_text, _text))))
 
 
-def _selector(words: Tokens, candidates: list[tuple[list[str], Selector]]) -> Selector:
+def _selector(words: Tokens, candidates: list[tuple[list[str], PacketField]]) -> PacketField:
     """Read the longest of the selectors that begin with the next word."""
     for spelling, selector in candidates:
         if words.skip(*spelling):
@@ -213,7 +212,7 @@ def _selector(words: Tokens, candidates: list[tuple[list[str], Selector]]) -> Se
     raise NotModelled
 
 
-def _fib(words: Tokens, sets: Sets) -> Fib:
+def _fib(words: Tokens, sets: Sets) -> FibLookup:
     address = words.one_of(("saddr", "daddr"), mark("saddr or daddr"))
     flags: list[str] = []
     while words.skip("."):
@@ -221,7 +220,7 @@ def _fib(words: Tokens, sets: Sets) -> Fib:
     result = words.one_of(("type", "oif", "oifname"), mark("type, oif or oifname"))
     if result != "type" and words.next not in ("missing", "exists"):
         raise NotModelled
-    return Fib(address, tuple(flags), result)
+    return FibLookup(address, tuple(flags), result)
 
 
 def _offset(words: Tokens) -> int:
@@ -237,7 +236,7 @@ def _numgen(words: Tokens, sets: Sets) -> NumGen:
 
 
 def _jhash(words: Tokens, sets: Sets) -> Hash:
-    of = joined(words, sets, ())
+    of = read_joined(words, sets, ())
     words.expect("mod")
     modulus = words.number(mark("a modulus"), 2**32 - 1) or 1
     seed = words.take(mark("a seed")) if words.skip("seed") else ""

@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 from mcnilib.language import mark, tr
 from mcnilib.linux.netfilter.nftables import datatype
-from mcnilib.linux.netfilter.nftables.datatype import TYPES, DataType
+from mcnilib.linux.netfilter.nftables.datatype import DATA_TYPES, DataType
 from mcnilib.linux.netfilter.nftables.expression import SELECTORS, SPELLINGS
-from mcnilib.linux.netfilter.nftables.expression_text import read_elements
 from mcnilib.linux.netfilter.nftables.rule import PRIORITIES, NftChain, NftRule, NftTable
 from mcnilib.linux.netfilter.nftables.sets import Element, NftSet
-from mcnilib.linux.netfilter.nftables.statement_text import read_statements
-from mcnilib.linux.netfilter.nftables.tokens import Tokens
+from mcnilib.linux.netfilter.nftables.text.expressions import read_elements
+from mcnilib.linux.netfilter.nftables.text.statements import read_statements
+from mcnilib.linux.netfilter.nftables.text.tokens import Tokens
 
 FAMILIES = ("ip", "ip6", "inet", "arp", "bridge", "netdev")
 
@@ -201,9 +201,9 @@ def _declared(words: Tokens, is_map: bool) -> tuple[str, tuple[DataType, ...], t
 
 
 def _type_called(name: str) -> DataType | None:
-    return TYPES.get(name.strip())
+    return DATA_TYPES.get(name.strip())
 
 
 def _type_of(text: str) -> DataType | None:
     text = SPELLINGS.get(text.strip(), text.strip())
-    return SELECTORS[text][0] if text in SELECTORS else datatype.TYPES.get(text)
+    return SELECTORS[text][0] if text in SELECTORS else datatype.DATA_TYPES.get(text)

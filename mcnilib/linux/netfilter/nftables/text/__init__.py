@@ -1,0 +1,1 @@
+"""Rulesets as nft prints them, as text and as JSON, and back."""
