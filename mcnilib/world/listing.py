@@ -319,6 +319,7 @@ LISTINGS = (
         _native,
         rules=True,
         shown=(ShellCommand("nft list ruleset", "nft (?:-[as]+ )?list ruleset"),),
+        read_back={"nft list ruleset": ("nft", "list", "ruleset")},
         there=lambda netns: bool(netns.ip4.nft),
         script='sh -c "$tables"',
     ),

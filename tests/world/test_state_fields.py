@@ -19,6 +19,7 @@ from mcnilib.kernel.lab.lab import Lab
 from mcnilib.kernel.lab.readback import read_back
 from mcnilib.kernel.lab.syscalls import NoLab
 from mcnilib.kernel.lab.workers import Worker
+from mcnilib.linux.netfilter.nftables.rule import NftTable
 from mcnilib.snapshots.files import save
 from mcnilib.snapshots.folder import read_folder, write_folder
 from mcnilib.snapshots.load import load, load_collected
@@ -34,7 +35,7 @@ def state_classes() -> Iterator[type]:
     while waiting:
         found = waiting.pop()
         waiting += get_args(found)
-        if not is_dataclass(found) or found in done:
+        if not is_dataclass(found) or found in done or found is NftTable:
             continue
         done.add(found)
         yield found
@@ -44,7 +45,7 @@ def state_classes() -> Iterator[type]:
 
 
 def test_every_field_of_a_world_has_an_example() -> None:
-    """A match or target, which has its own tables of facts, is where this ends."""
+    """A match or target, or a table of nftables, which have their own tables of facts, are where this ends."""
     known = {(one, name) for one, rows in FIELDS.items() for name in rows}
     there = {(one, field.name) for one in state_classes() for field in fields(one) if field.compare}
     assert sorted((one.__name__, name) for one, name in there - known) == [], "give it an example in state_fields.py"

@@ -17,7 +17,10 @@ from mcnilib.linux.device.base import NO_END, DeviceRole
 from mcnilib.linux.device.fdb import LEARNED_STATION, print_fdb, with_fdb
 from mcnilib.linux.device.link import Link, parse_links
 from mcnilib.linux.device.veth import Veth
+from mcnilib.linux.netfilter.hooks import BUILT_IN
 from mcnilib.linux.netfilter.ipset import parse_sets
+from mcnilib.linux.netfilter.nftables.rule import NftTable, print_ruleset
+from mcnilib.linux.netfilter.nftables.text.ruleset import read_ruleset
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.routing.neigh import PROXY, Neigh, parse_neighbours
 from mcnilib.world.listing import LISTINGS, ListingRow
@@ -87,9 +90,16 @@ def _real(netns: Netns, row: ListingRow, text: str) -> list[str]:
         case "bridge-fdb":
             kept = _stripped(print_fdb(with_fdb(netns.links, text)))
             text = "\n".join(line for line in kept if not LEARNED_STATION.search(line))
+        case "nft":
+            text = print_ruleset(tuple(table for table in read_ruleset(text) if _native(table)))
         case "iptables":
             text = re.sub(r"\[\d+:\d+\]", "[0:0]", re.sub(r"^#.*\n?", "", text, flags=re.MULTILINE))
     return _ordered(row, text)
+
+
+def _native(table: NftTable) -> bool:
+    """Tell whether a table is one of the World's own, not the probes' and not one of iptables."""
+    return table.family == "inet" or (table.family == "ip" and table.name not in (*BUILT_IN, "mcni"))
 
 
 def _ordered(row: ListingRow, text: str) -> list[str]:

@@ -52,7 +52,10 @@ class _TableText:
 
     def rule(self, said: Mapping[str, JsonValue]) -> None:
         comment = f' comment "{said["comment"]}"' if "comment" in said else ""
-        self.chains[said["chain"]].append(f"\t\t{' '.join(map(_statement, said['expr']))}{comment}\n")
+        statements = [_statement(statement) for statement in said["expr"]]
+        if said["family"] == "ip":  # what `reject` says by itself
+            statements = ["reject" if s == "reject with icmp port-unreachable" else s for s in statements]
+        self.chains[said["chain"]].append(f"\t\t{' '.join(statements)}{comment}\n")
 
     def named_set(self, said: Mapping[str, JsonValue]) -> None:
         self.sets.append("".join(_set_lines("set", said)))
