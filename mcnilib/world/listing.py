@@ -142,14 +142,6 @@ def _tables(netns: Netns, text: str, source: str, how: Reading) -> Netns:
     return netns.with_ip4(tables=parse_tables(text, source, partial=how.partial, running=how.running))
 
 
-def _legacy(netns: Netns, text: str, source: str, how: Reading) -> Netns:
-    return netns.with_ip4(legacy=parse_tables(text, source, partial=how.partial, running=how.running))
-
-
-def _native(netns: Netns, text: str, source: str, how: Reading) -> Netns:
-    return netns.with_ip4(nft=read_ruleset(text, source))
-
-
 def _sets(netns: Netns, text: str, source: str, how: Reading) -> Netns:
     return netns.but(sets=parse_sets(text, source))
 
@@ -305,7 +297,7 @@ LISTINGS = (
         "iptables-legacy.txt",
         "iptables-legacy-save",
         lambda netns: print_tables(netns.ip4.legacy),
-        _legacy,
+        lambda netns, *given: netns.with_ip4(legacy=_tables(netns, *given).ip4.tables),
         _always,
         rules=True,
         there=lambda netns: bool(netns.ip4.legacy),
@@ -316,9 +308,9 @@ LISTINGS = (
         "nft.txt",
         "nft list ruleset",
         lambda netns: print_ruleset(netns.ip4.nft),
-        _native,
+        lambda netns, text, source, how: netns.with_ip4(nft=read_ruleset(text, source)),
         rules=True,
-        shown=(ShellCommand("nft list ruleset", "nft (?:-[as]+ )?list ruleset"),),
+        shown=(ShellCommand("nft list ruleset"),),
         read_back={"nft list ruleset": ("nft", "list", "ruleset")},
         there=lambda netns: bool(netns.ip4.nft),
         script='sh -c "$tables"',
