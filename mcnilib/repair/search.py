@@ -38,7 +38,7 @@ class RepairAttempt:
     @property
     def works(self) -> bool:
         """Whether the conversation works then, whatever chance does."""
-        return self.trace is not None and self.trace.works
+        return self.trace is not None and all(course.outcome.works for course in self.trace.courses)
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,10 @@ def _told(reason: Reason, netns: str = "") -> str:
 def _sized_verdict(trace: Trace) -> str:
     """Name the verdict; where only large packets fail, say that of those that were sent."""
     outcome = trace.outcome
+    if trace.small and outcome.verdict is Verdict.UNKNOWN:
+        return tr(
+            "small packets: {verdict}; what becomes of large ones is unknown", verdict=tr(trace.small.verdict.value)
+        )
     if trace.small is None or outcome.verdict is not Verdict.HANGS:
         return tr(outcome.verdict.value)
     if outcome.journey.reply:

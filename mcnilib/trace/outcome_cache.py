@@ -49,8 +49,7 @@ class OutcomeCache:
     def outcome(self, world: World, flow: Flow, listeners: Sequence[Listener]) -> Outcome:
         """Return how `run_sizes` ends; the conversation is held unless one before saw the same state.
 
-        Where nobody knows how it ends with large packets, that is the outcome. One that works ends with the client's
-        answer here, not with the last packet of its close.
+        One that works ends with the client's answer here, not with the last packet of its close.
         """
         entries = self._known.setdefault((flow, tuple(listeners), current_language()), [])
         cables = _cables(world)
@@ -67,13 +66,12 @@ class OutcomeCache:
             return follow(world, talk)
 
         trace = in_sizes(world, flow, self._partial, hold)
-        outcome = trace.outcome if trace.large is None or trace.large.works else trace.large
-        if outcome.verdict is not Verdict.UNKNOWN and len(entries) < KEPT:
+        if trace.outcome.verdict is not Verdict.UNKNOWN and len(entries) < KEPT:
             passed = {flow.netns, *(name for held in talks for journey in held.journeys for name in journey.hops())}
             awake = sorted({name for held in talks for name in held.net.hosts})
             asked = tuple((name, _for_arp(world[name])) for name in awake if name not in passed)
-            entries.append(_Cached(cables, tuple(world[name] for name in sorted(passed)), asked, outcome))
-        return outcome
+            entries.append(_Cached(cables, tuple(world[name] for name in sorted(passed)), asked, trace.outcome))
+        return trace.outcome
 
 
 def _for_arp(netns: Netns) -> tuple[object, ...]:

@@ -30,8 +30,6 @@ Hold = Callable[[Flow, bool], Trace]
 LARGE = 20_000
 """Bytes of a large request or answer: many full segments, of jumbo frames two or more."""
 
-_NOT_FAILING = {Verdict.CONNECTED, Verdict.UNKNOWN}
-
 
 class Room(NamedTuple):
     """The largest IP packet that passes somewhere, and how much of it the headers of tunnels take, in bytes."""
@@ -72,20 +70,23 @@ def run_sizes(
 
 
 def in_sizes(world: World, flow: Flow, partial: bool, hold: Hold) -> Trace:
-    """Return the conversation with small packets; the one with large ones where only that fails, with `small` in it.
+    """Return the conversation with small packets, with `large` if large ones arrive too.
 
-    Where nobody knows how large ones end, or they arrive too, `large` says so.
+    If large ones get lost, or nobody knows what becomes of them, return the one with those, with `small` in it.
     """
     trace = hold(flow, partial)
     room = None if flow.sized or flow.proto != "tcp" else narrow_place(world, trace)
     if room is None:
         return trace
     ends = [hold(large, True) for large in large_flows(flow)]
-    failing = [end for end in ends if {course.outcome.verdict for course in end.courses} - _NOT_FAILING]
-    if failing:
-        return _beside(failing[0], trace)
-    unknown = (end for end in ends if not end.outcome.works)
-    return replace(trace, large=next(unknown, ends[0]).outcome)
+    worst = max(ends, key=_badness)  # of two that are as bad the first: that of the answer
+    return _beside(worst, trace) if _badness(worst) else replace(trace, large=worst.outcome)
+
+
+def _badness(trace: Trace) -> int:
+    """Order how conversations end: 0 it works, 1 nobody knows, 2 it fails on one course at least."""
+    ends = {course.outcome.verdict for course in trace.courses}
+    return 2 if ends - {Verdict.CONNECTED, Verdict.UNKNOWN} else int(Verdict.UNKNOWN in ends)
 
 
 def large_flows(flow: Flow) -> tuple[Flow, Flow]:
@@ -109,15 +110,13 @@ def size_notes(world: World, trace: Trace) -> Iterator[str]:
     room = narrow_place(world, trace)
     if room is None:
         return
-    small = tr("small packets: {verdict}", verdict=tr(Verdict.CONNECTED.value))
-    if trace.large is None:
-        yield tr("{small}; MTU {place} was not considered: --size asks about long ones", small=small, place=room)
-    elif trace.large.works:
+    if trace.large:
         yield tr("large packets arrive too, through MTU {place}", place=room)
     else:
-        reason = trace.large.step.action
         yield tr(
-            "{small}; of large ones nobody knows, at MTU {place}: {reason}", small=small, place=room, reason=reason
+            "small packets: {verdict}; MTU {place} was not considered: --size asks about long ones",
+            verdict=tr(Verdict.CONNECTED.value),
+            place=room,
         )
 
 

@@ -308,19 +308,14 @@ class Trace:
     notes: tuple[str, ...] = ()  # what the verdict rests on though nobody gave it, and what was not looked at
     branches: tuple[Branch, ...] = ()  # what else chance may do, this conversation among it; none where it has no say
     open: bool = False  # there are more branches than were followed
-    small: Outcome | None = None  # how it ends with small packets, where only large ones, which nobody asked for, fail
-    large: Outcome | None = None  # how it ends with large packets, where they might end otherwise and do not fail
+    small: Outcome | None = None  # how it ends with small packets, where large ones, not asked for, do not arrive
+    large: Outcome | None = None  # how it ends with large packets, where they might end otherwise and arrive too
     replay: Replay | None = field(default=None, compare=False, repr=False)  # None: the kernel held it
 
     @property
     def courses(self) -> tuple[Trace, ...]:
         """Every course the conversation may take; itself alone where chance has no say."""
         return tuple(branch.trace for branch in self.branches) or (self,)
-
-    @property
-    def works(self) -> bool:
-        """Tell whether the conversation works on every course and, as far as that was asked, in every size."""
-        return all(course.outcome.works for course in self.courses) and (self.large is None or self.large.works)
 
 
 @dataclass(frozen=True, slots=True)

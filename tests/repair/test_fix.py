@@ -382,7 +382,7 @@ def test_a_black_hole_is_repaired_by_an_exception_a_lower_mss_or_a_lower_mtu() -
         f"r: {TO_SYNS} --set-mss 1260",
         "a: ip route add 10.0.3.2 via 10.0.1.1 dev eth0 mtu 1300",
     } <= {str(one.commands[0]) for one in report.advice if len(one.commands) == 1}
-    assert all(one.remedy.trace.works for one in report.advice)
+    assert all(one.remedy.trace.outcome.works for one in report.advice)
 
 
 def test_in_a_tunnel_the_mss_is_lowered_where_the_segments_are_outside_of_it() -> None:

@@ -16,7 +16,7 @@ from mcnilib.kernel.compare.normalise import NormalisedJourney, group, normalise
 from mcnilib.kernel.observe.decode import VXLAN_PORT
 from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.trace.flow import Flow, Listener
-from mcnilib.trace.trace import Stage, Trace
+from mcnilib.trace.trace import Stage, Trace, Verdict
 
 NOTHING = "(nothing)"
 
@@ -57,6 +57,20 @@ def compare_traces(model: Trace, kernel: Trace, flow: Flow, listeners: Sequence[
     reports = (_compare(course, kernel, flow, listeners) for course in model.courses)
     first = next(reports)
     return first if first.agrees else next((report for report in reports if report.agrees), first)
+
+
+def compare_ends(model: Trace, kernel: Trace, name: str) -> Report:
+    """Compare only how a conversation ends for its client: of a large one, how it is cut is a matter of time."""
+    theirs = _end_words(kernel)
+    ours = [_end_words(course) for course in model.courses]
+    wrong = () if theirs in ours else (Mismatch(name, "outcome", ours[0], theirs),)
+    return Report(len(kernel.journeys), wrong)
+
+
+def _end_words(trace: Trace) -> str:
+    """Name the end as the client sees it, to whom it is the same which of a request and its answer got lost."""
+    verdict = Verdict.LOST if trace.outcome.verdict is Verdict.ONE_WAY else trace.outcome.verdict
+    return f"{verdict.value} {trace.outcome.error}".rstrip()
 
 
 def _compare(model: Trace, kernel: Trace, flow: Flow, listeners: Sequence[Listener]) -> Report:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from mcnilib.cluster.settings import Settings
-from mcnilib.kernel.compare.compare import Mismatch, Report, compare_traces
+from mcnilib.kernel.compare.compare import Report, compare_ends, compare_traces
 from mcnilib.kernel.compare.record import AGREES, DIFFERS, SKIPPED, world_text
 from mcnilib.kernel.lab.capabilities import Capabilities, lacking, probe, release
 from mcnilib.kernel.lab.lab import Lab
@@ -118,8 +118,10 @@ def _measure(lab: Lab, story: Scenario, settings: Settings, world: World, *, slo
     model, kernel, flow = _held(lab, world, flow, listeners)
     report = compare_traces(model, kernel, flow, listeners)
     if flow.proto == "tcp" and narrow_place(world, model):
-        wrong = tuple(mismatch for large in large_flows(flow) for mismatch in _ends_alike(lab, world, large, listeners))
-        report = replace(report, mismatches=(*report.mismatches, *wrong))
+        for large in large_flows(flow):
+            ours, theirs, _ = _held(lab, world, large, listeners)
+            wrong = compare_ends(ours, theirs, f"{large.request} bytes out, {large.answer} back").mismatches
+            report = replace(report, mismatches=(*report.mismatches, *wrong))
     return report, kernel.outcome.verdict.value
 
 
@@ -129,11 +131,3 @@ def _held(lab: Lab, world: World, flow: Flow, listeners: tuple[Listener, ...]) -
     flow = replace(flow, sport=FIRST_PORT + lab.conversations % CLIENT_PORTS)
     kernel = observe(lab, flow, listeners, ident=lab.conversations % 60000 + 1)
     return run(world, flow, listeners), kernel, flow
-
-
-def _ends_alike(lab: Lab, world: World, large: Flow, listeners: tuple[Listener, ...]) -> Iterator[Mismatch]:
-    """Yield how a large conversation ends, if simulator and kernel differ: how it is cut is a matter of time."""
-    model, kernel, _ = _held(lab, world, large, listeners)
-    ends = [(trace.outcome.verdict.value, trace.outcome.error) for trace in (model, kernel)]
-    if ends[0] != ends[1]:
-        yield Mismatch(f"{large.request} bytes out, {large.answer} back", "outcome", *map(" ".join, ends))

@@ -5,8 +5,9 @@
     from a to tcp:10.0.2.2:80 at b
 
 The last line names the client, the address it binds its socket to if it does (`from a 10.0.1.2 to ...`), what it
-dials, and where the server listens on port 80, TCP and UDP. Later lines may follow, each exchange in the state that
-the one before it left behind: datagrams and pings with the port and the id of those before, TCP with another port.
+dials, where the server listens on port 80, TCP and UDP, and perhaps how many bytes both send (`... size 300,20000`).
+Later lines may follow, each exchange in the state that the one before it left behind: datagrams and pings with the port
+and the id of those before, TCP with another port.
 """
 
 from __future__ import annotations
@@ -41,11 +42,13 @@ class Exchange:
     to: str  # tcp:ADDRESS:PORT, udp:ADDRESS:PORT or icmp:ADDRESS
     server: str
     source: str = ""  # the address the client binds its socket to
+    sizes: tuple[int, int] = (0, 0)  # bytes of request and answer; 0: a few
 
     def __str__(self) -> str:
         typed = "".join(f"{line}\n" for line in self.lines)
         client = f"{self.client} {self.source}".rstrip()
-        return f"{typed}from {client} to {self.to} at {self.server}\n"
+        size = " size {},{}".format(*self.sizes) if any(self.sizes) else ""
+        return f"{typed}from {client} to {self.to} at {self.server}{size}\n"
 
     @property
     def proto(self) -> str:
@@ -56,8 +59,9 @@ class Exchange:
         """Return the conversation, from a port of the client; it waits `patience` seconds."""
         proto, address, *port = self.to.split(":")
         number = int(port[0]) if port else 0
-        source = IPv4Address(self.source) if self.source else None
-        return Flow(self.client, IPv4Address(address), proto, number, sport=sport, src=source, patience=patience)
+        source, (request, answer) = IPv4Address(self.source) if self.source else None, self.sizes
+        flow = Flow(self.client, IPv4Address(address), proto, number, sport=sport, src=source, patience=patience)
+        return replace(flow, request=request, answer=answer)
 
     def listeners(self) -> tuple[Listener, ...]:
         """Return the server's sockets."""
@@ -138,15 +142,19 @@ def parse_case(text: str, source: str = "case") -> Case:
 
 
 def _turn(lines: tuple[str, ...], line: str, source: str) -> Exchange:
+    line, _, size = line.partition(" size ")
+    sizes = [int(word) for word in size.split(",") if word.isdecimal()]
     tokens = line.split()
     bound = tokens.pop(2) if len(tokens) == 7 else ""
     if [tokens[i : i + 1] for i in (0, 2, 4)] != [["from"], ["to"], ["at"]] or len(tokens) != 6:
         raise _wrong_turn(line, source)
-    return Exchange(lines, tokens[1], tokens[3], tokens[5], bound)
+    if size and len(sizes) != 2:
+        raise _wrong_turn(f"{line} size {size}", source)
+    return Exchange(lines, tokens[1], tokens[3], tokens[5], bound, (sizes[0], sizes[1]) if sizes else (0, 0))
 
 
 def _wrong_turn(line: str, source: str) -> StateSyntaxError:
-    what = "expected `from CLIENT [ADDRESS] to PROTOCOL:ADDRESS[:PORT] at SERVER` at the end"
+    what = "expected `from CLIENT [ADDRESS] to PROTOCOL:ADDRESS[:PORT] at SERVER [size BYTES,BYTES]` at the end"
     return StateSyntaxError(what, source=source, line=1, column=1, text=line)
 
 

@@ -15,6 +15,7 @@ from mcnilib.kernel.fuzz.case import Case, Exchange, base
 from mcnilib.kernel.fuzz.parts import addresses_of, devices, every_address, networks, own_chains, typed
 from mcnilib.kernel.fuzz.recipes import RECIPES, SERVICE, UNUSED_ADDRESS
 from mcnilib.kernel.fuzz.rules import chain_line, remembers, rule_line
+from mcnilib.kernel.fuzz.sizes import sized
 from mcnilib.kernel.fuzz.topologies import WORLDS
 from mcnilib.kernel.lab.lab import needs_fresh_lab, same_topology
 from mcnilib.linux.device.base import DeviceRole, LinkEnd
@@ -98,7 +99,7 @@ def chance(seed: int, number: int) -> Case:
         (*lines, *more), client, _destination(draw, world, client, server), server, _source(draw, world, client)
     )
     later = tuple(_later(draw, world, first)) if draw.random() < GOES_ON else ()
-    return Case(name, (first, *later))
+    return sized(Random(f"{seed} {number} sizes"), Case(name, (first, *later)))
 
 
 def _shown(world: World) -> tuple[World, list[str]]:

@@ -91,7 +91,7 @@ def networks(world: World) -> list[str]:
 
 
 FDB = re.compile(r"bridge fdb add (\S+) dev (\S+) master( sticky)? (static|permanent)")
-LINK = re.compile(r"ip link set (\S+) (address|protodown) (\S+)")
+LINK = re.compile(r"ip link set (\S+) (address|protodown|mtu) (\S+)")
 
 
 def typed(world: World, *lines: str) -> World:
@@ -104,7 +104,8 @@ def typed(world: World, *lines: str) -> World:
         if match := FDB.fullmatch(command):
             world = world.put(_learned(world[name], FdbEntry(match[1], match[2], match[4], sticky=bool(match[3]))))
         elif match := LINK.fullmatch(command):
-            change = {"mac": match[3]} if match[2] == "address" else {"carrier": match[3] == "off"}
+            changes = {"address": {"mac": match[3]}, "protodown": {"carrier": match[3] == "off"}}
+            change = changes.get(match[2]) or {"mtu": int(match[3])}
             world = world.put(_changed(world[name], match[1], **change))
         else:
             world = do(world, name, command)

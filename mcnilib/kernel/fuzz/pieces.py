@@ -16,9 +16,10 @@ from mcnilib.kernel.fuzz.case import Case, simulated
 from mcnilib.linux.sysctl import get, parse_setting, print_settings
 from mcnilib.snapshots.files import WORLD, Place, print_world
 from mcnilib.snapshots.snapshot import Snapshot, snapshot_of
-from mcnilib.trace.run import run
+from mcnilib.trace.sizes import run_sizes
 from mcnilib.trace.stack.ethernet import wire_of
 from mcnilib.trace.trace import Trace, Verdict
+from mcnilib.trace.transport.tcp import ANSWER, REQUEST
 from mcnilib.world.world import World
 
 _Files = dict[str, str]
@@ -65,7 +66,7 @@ def guesses(case: Case, draw: Random, tries: int) -> Iterator[str]:
     world = case.build()
     files = collected_files(world)
     whole = ask_snapshot(files, case)
-    typed = _ends(run(world, case.turns[0].flow(), case.turns[0].listeners(), partial=True))
+    typed = _ends(run_sizes(world, case.turns[0].flow(), case.turns[0].listeners(), partial=True))
     if new := [answer for answer in whole if answer not in typed]:
         yield f"collected: {_words(new)}; as it was typed: {_words(typed)}"
     for _ in range(tries if whole else 0):
@@ -87,8 +88,9 @@ def pieces_of(case: Case) -> Iterator[str]:
         for (dev, ip), mac in host.neighbours.items():
             state = "STALE" if ip in host.unconfirmed else "REACHABLE"
             files[f"{name}/ip-neigh.txt"] += f"{ip} dev {dev} lladdr {mac} {state} \n"
-    turn = case.turns[-1]
-    answers = _ends(snapshot_of(files).trace(case.flows()[-1], turn.listeners()))
+    flow = case.flows()[-1]
+    asked = replace(flow, request=REQUEST, answer=ANSWER) if flow.proto == "tcp" and not flow.sized else flow
+    answers = _ends(snapshot_of(files).trace(asked, case.turns[-1].listeners()))  # with small packets alone
     if new := [answer for answer in answers if answer not in _ends(trace)]:
         yield f"with conntrack -L: {_words(new)}; as it went on: {_words(_ends(trace))}"
 

@@ -9,7 +9,7 @@ from random import Random
 from traceback import extract_tb
 
 from mcnilib.errors import McniError, Unsupported
-from mcnilib.kernel.compare.compare import Report, compare_traces
+from mcnilib.kernel.compare.compare import Report, compare_ends, compare_traces
 from mcnilib.kernel.fuzz.case import Case, courses, simulated
 from mcnilib.kernel.fuzz.pieces import guesses, pieces_of
 from mcnilib.kernel.fuzz.rules import remembers
@@ -176,7 +176,8 @@ def _compared(
         if past and (reason := _why_not(trace)):
             raise Unsupported(reason)
         for model, net in nets:
-            reports.append((compare_traces(model, kernel, flow, listeners), net))
+            report = compare_ends(model, kernel, "all packets") if flow.sized else None
+            reports.append((report or compare_traces(model, kernel, flow, listeners), net))
             if reports[-1][0].agrees:
                 return reports[-1]
         more |= trace.open
