@@ -215,3 +215,37 @@ def way_after_echo(lab: Lab, world: World) -> str:
     lab.realise(world)
     observe(lab, Flow("a", IPv4Address("10.0.9.9"), "icmp", patience=0.3), ())
     return lab.run("a", "ip", "route", "get", "10.0.9.9")
+
+
+KNOWN_ONLY = chains(
+    "filter",
+    "FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+    "FORWARD -i e1 -j ACCEPT",
+    "FORWARD -j DROP",
+)
+
+
+def zoned(*rules: str) -> World:
+    """A router that lets in what belongs to a connection, with rules that put packets into zones."""
+    return routed(chains("raw", *rules) + KNOWN_ONLY)
+
+
+ZONES = {
+    "both directions in one zone": (zoned("PREROUTING -j CT --zone 5"), "connected"),
+    "requests only": (zoned("PREROUTING -i e1 -j CT --zone 5"), TIMES_OUT),
+    "answers only": (zoned("PREROUTING -i e2 -j CT --zone 5"), TIMES_OUT),
+    "two zones": (zoned("PREROUTING -i e1 -j CT --zone 5", "PREROUTING -i e2 -j CT --zone 6"), TIMES_OUT),
+    "the first rule holds": (zoned("PREROUTING -j CT --zone 5", "PREROUTING -i e2 -j CT --zone 6"), "connected"),
+    "the original direction only": (zoned("PREROUTING -i e1 -j CT --zone-orig 5"), "connected"),
+    "the reply direction only": (zoned("PREROUTING -i e1 -j CT --zone-reply 5"), TIMES_OUT),
+    "the reply direction, asked for both ways": (zoned("PREROUTING -j CT --zone-reply 5"), "connected"),
+    "the reply direction, answers in its zone": (
+        zoned("PREROUTING -i e1 -j CT --zone-reply 5", "PREROUTING -i e2 -j CT --zone 5"), "connected"
+    ),
+    "the mark is the zone": (
+        zoned("PREROUTING -i e1 -j MARK --set-xmark 0x7/0xffffffff", "PREROUTING -j CT --zone mark"), TIMES_OUT
+    ),
+    "the mark is the zone both ways": (
+        zoned("PREROUTING -j MARK --set-xmark 0x10007/0xffffffff", "PREROUTING -j CT --zone mark"), "connected"
+    ),
+}  # fmt: skip

@@ -413,7 +413,7 @@ def conntrack_view(trace: Trace, netns: str, number: int, index: int | None = No
         last = index if journey.number == number else None
         for step in journey.steps if last is None else journey.steps[: last + 1]:
             if step.entry and step.netns == netns:
-                entries[step.entry.original.key()] = step.entry
+                entries[step.entry.keys[0]] = step.entry
         if journey.number == number:
             return tuple(e for e in entries.values() if e.confirmed and e.expires > journey.time)
     raise ValueError(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 
 import pytest
-from nf_worlds import BACKENDS, MULTIPATH, NO_SYN_ACK, PROXIES, in_order, syn_acks, to_server, way_after_echo
+from nf_worlds import BACKENDS, MULTIPATH, NO_SYN_ACK, PROXIES, ZONES, in_order, syn_acks, to_server, way_after_echo
 from test_redirect import ACCEPT, KNOWS, SEND, detour
 
 from mcnilib.kernel.lab.capabilities import probe
@@ -70,3 +71,10 @@ def test_one_of_several_next_hops_is_taken(name: str, worker: Worker) -> None:
 def test_a_redirect_counts_once_its_gateway_is_a_neighbour(known: list[str], via: str, worker: Worker) -> None:
     world = detour(f"r: sysctl -w {SEND}=1", f"a: sysctl -w {ACCEPT}=1", *known)
     assert f" via {via} " in worker.run(way_after_echo, world)
+
+
+@pytest.mark.parametrize("name", ZONES)
+def test_a_connection_is_known_in_its_zone(name: str, worker: Worker) -> None:
+    (world, verdict), number = ZONES[name], next(NUMBERS)
+    flow, listeners = to_server(number)
+    assert worker.run(converse, world, replace(flow, patience=0.7), listeners).outcome.verdict.value == verdict

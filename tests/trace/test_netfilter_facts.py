@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 from kernel_worlds import chains
-from nf_worlds import BACKENDS, MULTIPATH, NO_SYN_ACK, PROXIES, both_talk, syn_acks, to_server
+from nf_worlds import BACKENDS, MULTIPATH, NO_SYN_ACK, PROXIES, ZONES, both_talk, syn_acks, to_server
 from small_worlds import routed
 
+from mcnilib.linux.netfilter.conntrack import Zone, parse_connections
 from mcnilib.trace.explain import verdict
 from mcnilib.trace.notes import notes_on
 from mcnilib.trace.run import run
@@ -67,3 +68,23 @@ def test_what_decides_among_next_hops_is_said() -> None:
         "it depends: works if the next hop that a takes to 10.0.2.2 is `nexthop via 10.0.1.1 dev eth0 weight 1` (1 of 3)"
     )
     assert "assumed: a has Linux 6.16 or later" in notes_on(world, trace)[0]
+
+
+@pytest.mark.parametrize("name", ZONES)
+def test_a_connection_is_known_in_its_zone(name: str) -> None:
+    world, verdict_ = ZONES[name]
+    assert run(world, *to_server(1)).outcome.verdict.value == verdict_
+
+
+@pytest.mark.parametrize(
+    ("zone", "line"),
+    [
+        (Zone(5, 5), "udp      17 30 src=10.0.1.2 dst=10.0.2.2 sport=1 dport=2 src=10.0.2.2 dst=10.0.1.2 sport=2 dport=1 mark=0 zone=5 use=1"),
+        (Zone(5, 0), "udp      17 30 src=10.0.1.2 dst=10.0.2.2 sport=1 dport=2 zone-orig=5 src=10.0.2.2 dst=10.0.1.2 sport=2 dport=1 mark=0 use=1"),
+        (Zone(0, 5), "udp      17 30 src=10.0.1.2 dst=10.0.2.2 sport=1 dport=2 src=10.0.2.2 dst=10.0.1.2 sport=2 dport=1 zone-reply=5 mark=0 use=1"),
+    ],
+)  # fmt: skip
+def test_a_zone_is_read_and_printed(zone: Zone, line: str) -> None:
+    [entry] = parse_connections(line)
+    assert entry.zone == zone
+    assert entry.line(0.0) == line

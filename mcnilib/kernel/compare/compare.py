@@ -168,8 +168,10 @@ def _tables(model: Trace, kernel: Trace, ports: set[int], tracked: set[str]) -> 
 
 
 def _entries(entries: Iterable[Entry], ports: set[int]) -> list[str]:
-    """Describe connections; those of tunnels are shared by all conversations of a lab and left out."""
-    return sorted(_entry(entry, ports) for entry in entries if entry.original.dport != VXLAN_PORT)
+    """Describe connections; those of tunnels are shared by all conversations of a lab and left out, and those in zones,
+    in which the kernel is not asked for them."""
+    told = (entry for entry in entries if entry.original.dport != VXLAN_PORT and not entry.zone.original)
+    return sorted(_entry(entry, ports) for entry in told)
 
 
 def _entry(entry: Entry, ports: set[int]) -> str:

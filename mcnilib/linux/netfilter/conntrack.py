@@ -1,7 +1,7 @@
 """Connection tracking: which connection a packet belongs to, and in what state it finds it.
 
 An entry has two directions and, for TCP, the knowledge of `conntrack_tcp`. `Conntrack` is the table of one namespace
-during a run; entries are frozen values. Not modelled: zones, helpers and expectations, accounting.
+during a run; entries are frozen values. Not modelled: helpers and expectations, accounting.
 Source: net/netfilter/nf_conntrack_core.c, nf_conntrack_proto_{udp,icmp,generic}.c (Linux 6.18).
 """
 
@@ -62,6 +62,24 @@ class ConnTuple:
         return f"src={self.src} dst={self.dst} sport={self.sport} dport={self.dport}"
 
 
+class Zone(NamedTuple):
+    """In which part of the table each direction of a connection stands; 0 is where all stand that no CT rule put
+    elsewhere. Source: nf_ct_zone_id() in include/net/netfilter/nf_conntrack_zones.h."""
+
+    original: int = 0
+    reply: int = 0
+
+    def words(self) -> tuple[str, str, str]:
+        """Return what `conntrack -L` prints behind the first direction, behind the second, and at the end."""
+        if self.original == self.reply:
+            return "", "", f"zone={self.original} " if self.original else ""
+        original = f" zone-orig={self.original}" if self.original else ""
+        return original, f" zone-reply={self.reply}" if self.reply else "", ""
+
+
+EVERYWHERE = Zone()
+
+
 class Entry(NamedTuple):
     """One line of `conntrack -L`. `expires` is the moment, in seconds since the run began, at which it is forgotten."""
 
@@ -79,6 +97,7 @@ class Entry(NamedTuple):
     masquerade_oif: str = ""  # the device MASQUERADE chose the address of
     expires: float = 0.0
     stream_since: float = 0.0  # UDP: moment after which replies make it a stream
+    zone: Zone = EVERYWHERE
     listed: bool = False  # read from a listing, which does not tell the TCP windows
 
     @property
@@ -91,8 +110,14 @@ class Entry(NamedTuple):
         numbers = {"tcp": 6, "udp": 17, "icmp": 1}
         fields = [f"{self.original.proto:<8} {numbers.get(self.original.proto, 0)} {max(0, round(self.expires - now))}"]
         fields += [self.state] if self.state else []
-        fields += [str(self.original)] + ([] if self.seen_reply else ["[UNREPLIED]"]) + [str(self.reply)]
-        return " ".join([*fields, *(["[ASSURED]"] if self.assured else []), f"mark={self.mark} use=1"])
+        first, second, last = self.zone.words()
+        fields += [f"{self.original}{first}"] + ([] if self.seen_reply else ["[UNREPLIED]"]) + [f"{self.reply}{second}"]
+        return " ".join([*fields, *(["[ASSURED]"] if self.assured else []), f"mark={self.mark} {last}use=1"])
+
+    @property
+    def keys(self) -> tuple[tuple[object, ...], tuple[object, ...]]:
+        """What the table is indexed by: both directions, each in its zone."""
+        return (*self.original.key(), self.zone.original), (*self.reply.key(), self.zone.reply)
 
 
 class ConnState(StrEnum):
@@ -143,24 +168,27 @@ class Conntrack:
         self._entries[number] = entry
 
     def __iter__(self) -> Iterator[Entry]:
-        return (
-            entry for number, entry in self._entries.items() if self._index.get(entry.original.key(), (0,))[0] == number
-        )
+        return (entry for number, entry in self._entries.items() if self._index.get(entry.keys[0], (0,))[0] == number)
 
-    def find(self, direction: ConnTuple, now: float) -> tuple[int, bool] | None:
-        """Return the number of the entry with this direction, and whether that is the one of its answers."""
-        hit = self._index.get(direction.key())
-        if hit and self._entries[hit[0]].expires <= now:
-            self.forget(hit[0])
-            return None
-        return hit
+    def find(self, direction: ConnTuple, now: float, zone: Zone = EVERYWHERE) -> tuple[int, bool] | None:
+        """Return the number of the entry with this direction, and whether that is the one of its answers.
+
+        Source: resolve_normal_ct(), nf_ct_key_equal().
+        """
+        for place in zone if zone.original != zone.reply else zone[:1]:
+            hit = self._index.get((*direction.key(), place))
+            if hit and zone[hit[1]] == place:
+                if self._entries[hit[0]].expires > now:
+                    return hit
+                self.forget(hit[0])
+        return None
 
     def forget(self, number: int) -> None:
         """Remove an entry from the table; a packet that still holds its number is translated by it to the end."""
         entry = self._entries[number]
-        for direction in (entry.original, entry.reply):
-            if self._index.get(direction.key(), (0,))[0] == number:
-                del self._index[direction.key()]
+        for key in entry.keys:
+            if self._index.get(key, (0,))[0] == number:
+                del self._index[key]
 
     def copy(self, other: Conntrack) -> None:
         """Take over what another table holds; limits and timeouts stay this one's."""
@@ -174,8 +202,9 @@ class Conntrack:
         """Store a new connection: it survived all hooks. Source: __nf_conntrack_confirm()."""
         entry = self._entries[number]
         self._entries[number] = entry._replace(confirmed=True)
-        self._index[entry.original.key()] = (number, False)
-        self._index.setdefault(entry.reply.key(), (number, True))
+        original, reply = entry.keys
+        self._index[original] = (number, False)
+        self._index.setdefault(reply, (number, True))
 
     def drop_unconfirmed(self, tracked: Tracked | None) -> None:
         """Forget a connection whose first packet was dropped before it could be stored."""
@@ -190,16 +219,16 @@ class Conntrack:
             expires = now + self.timeout("tcp_timeout_close")
             self._entries[number] = entry._replace(tcp=entry.tcp._replace(state=TcpConntrack.CLOSE), expires=expires)
 
-    def track(self, packet: Packet, now: float) -> Tracked:
+    def track(self, packet: Packet, now: float, zone: Zone = EVERYWHERE) -> Tracked:
         """Look the packet up, or begin a connection, and move its state. Source: nf_conntrack_in()."""
         if packet.icmp and packet.icmp.type in ICMP_TRACKED_ERRORS:
-            return self._related(packet, now)
+            return self._related(packet, now, zone)
         direction = tuple_of(packet)
         if direction is None:
             return Tracked(ConnState.INVALID, complaint="ICMP type without counterpart")
-        hit = self.find(direction, now)
+        hit = self.find(direction, now, zone)
         if hit is None:
-            return self._begin(packet, direction, now)
+            return self._begin(packet, direction, now, zone)
         return self._follow(packet, hit[0], hit[1], now)
 
     def _add(self, entry: Entry) -> int:
@@ -207,11 +236,11 @@ class Conntrack:
         self._entries[number] = entry
         return number
 
-    def _related(self, packet: Packet, now: float) -> Tracked:
+    def _related(self, packet: Packet, now: float, zone: Zone) -> Tracked:
         """Attach an ICMP error to the connection it complains about. Source: nf_conntrack_inet_error()."""
         quoted = packet.icmp.quoted if packet.icmp else None
         direction = tuple_of(quoted) if quoted else None
-        hit = self.find(direction.inverse(), now) if direction else None
+        hit = self.find(direction.inverse(), now, zone) if direction else None
         if hit is None:
             return Tracked(ConnState.INVALID, complaint="ICMP error about an unknown connection")
         entry = self._entries[hit[0]]
@@ -220,7 +249,7 @@ class Conntrack:
             return Tracked(ConnState.INVALID, complaint=f"outer daddr {packet.dst} != inner saddr {expected}")
         return Tracked(ConnState.RELATED, hit[0], hit[1])
 
-    def _begin(self, packet: Packet, direction: ConnTuple, now: float) -> Tracked:
+    def _begin(self, packet: Packet, direction: ConnTuple, now: float, zone: Zone) -> Tracked:
         tcp = None
         if packet.tcp:
             opinion = tcp_new(packet, packet.tcp, self.limits)
@@ -229,9 +258,8 @@ class Conntrack:
             tcp = opinion.track
         if packet.icmp and packet.icmp.type not in ICMP_OPENING:
             return Tracked(ConnState.INVALID, complaint="ICMP answer without a question")
-        entry = Entry(
-            direction, direction.inverse(), tcp, expires=now + self._lifetime(packet, tcp, False), stream_since=now + 2
-        )
+        expires = now + self._lifetime(packet, tcp, False)
+        entry = Entry(direction, direction.inverse(), tcp, expires=expires, stream_since=now + 2, zone=zone)
         return Tracked(ConnState.NEW, self._add(entry))
 
     def _lifetime(self, packet: Packet, tcp: TcpTrack | None, stream: bool) -> float:
@@ -255,7 +283,7 @@ class Conntrack:
                 return Tracked(ConnState.INVALID, complaint=opinion.complaint)
             if opinion.verdict is TcpVerdict.REOPEN:
                 self.forget(number)
-                return self.track(packet, now)
+                return self.track(packet, now, entry.zone)
             complaint = opinion.complaint
             moved = self._tcp_entry(entry, packet, opinion.track, opinion.verdict, now)
         else:
@@ -299,7 +327,7 @@ _FIELD = re.compile(r"(src|dst|sport|dport|type|code|id)=(\S+)")
 
 _HEAD = re.compile(r"(\w+) +(\d{1,3}) +(\d{1,10}) +", re.ASCII)
 
-_ZONE = re.compile(r" zone(?:-orig|-reply)?=")
+_ZONE = re.compile(r" zone(-orig|-reply)?=(\d{1,5})", re.ASCII)
 
 _PROTOCOLS = ("tcp", "udp", "icmp")
 
@@ -318,7 +346,7 @@ def _entry(line: str, source: str, number: int) -> Iterator[Entry]:
         return StateSyntaxError(what, source=source, line=number, column=column, text=line)
 
     head = _HEAD.match(line)
-    if not line.strip() or line.startswith("conntrack v") or _ZONE.search(line):
+    if not line.strip() or line.startswith("conntrack v"):
         return
     if not head:
         raise wrong("not `PROTOCOL NUMBER SECONDS ...`", 1)
@@ -331,6 +359,8 @@ def _entry(line: str, source: str, number: int) -> Iterator[Entry]:
 
 
 def _read(line: str, state: str, seconds: float, original: ConnTuple, reply: ConnTuple) -> Entry:
+    zones = {match[1] or "": int(match[2]) for match in _ZONE.finditer(line)}
+    both = zones.get("", 0)
     mark = re.search(r" mark=(\d{1,10})\b", line, re.ASCII)
     return Entry(
         original,
@@ -345,6 +375,7 @@ def _read(line: str, state: str, seconds: float, original: ConnTuple, reply: Con
         src_nat_done=True,
         dst_nat_done=True,
         expires=seconds,
+        zone=Zone(zones.get("-orig", both), zones.get("-reply", both)),
         listed=True,
     )
 

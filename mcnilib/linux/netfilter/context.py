@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 from typing import Any, NamedTuple
 
 from mcnilib.linux.chance import Chance
-from mcnilib.linux.netfilter.conntrack import ConnState, Entry
+from mcnilib.linux.netfilter.conntrack import ConnState, Entry, Zone
 from mcnilib.linux.netfilter.hooks import NfVerdict
 from mcnilib.linux.netfilter.ipset import IpSet
 from mcnilib.linux.packet import Packet
@@ -64,6 +64,7 @@ class Context:
     memory: dict[object, Any] | None = None  # what matches of this namespace remember in this run
     fresh: bool = True  # nothing says anything of its connection: NOTRACK has an effect
     notrack: bool = False  # set by a NOTRACK rule
+    zone: Callable[[Packet], Zone] | None = None  # set by a CT rule; the mark may be the zone
     socket: FoundSocket | None = None  # that TPROXY gave the packet to
     verdict: NfVerdict | None = None  # with which a rule ends its table, where it is another than its target says
     ports: BridgePorts | None = None  # None: it came in by no port of a bridge, or br_netfilter is off

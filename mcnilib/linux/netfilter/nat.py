@@ -14,7 +14,7 @@ from ipaddress import IPv4Address
 from typing import NamedTuple, Protocol
 
 from mcnilib.linux.chance import Chance
-from mcnilib.linux.netfilter.conntrack import ConnState, Conntrack, ConnTuple, Entry, Tracked
+from mcnilib.linux.netfilter.conntrack import ConnState, Conntrack, ConnTuple, Entry, Tracked, Zone
 from mcnilib.linux.packet import Packet
 
 SOURCE_HOOKS = ("POSTROUTING", "INPUT")
@@ -106,6 +106,7 @@ class Choice(NamedTuple):
     source: bool
     chance: Chance
     now: float
+    zone: Zone
 
     def of(self, current: ConnTuple) -> ConnTuple:
         """Return the tuple with the address and port it gets. Source: get_unique_tuple()."""
@@ -127,7 +128,8 @@ class Choice(NamedTuple):
             return current if self._free(current) else None
         for entry in self.table:
             first = entry.original
-            if (first.proto, first.src, first.sport) == (current.proto, current.src, current.sport):
+            same = (first.proto, first.src, first.sport) == (current.proto, current.src, current.sport)
+            if same and entry.zone.original == self.zone.original:
                 got = entry.reply.inverse()
                 if self.span.has(got.src, got.sport):
                     wanted = self._with(current, ip=got.src, port=got.sport)
@@ -169,7 +171,8 @@ class Choice(NamedTuple):
             attempts, start = attempts // 2, self.chance.port(low, high, proto) - low
 
     def _free(self, wanted: ConnTuple) -> bool:
-        return self.table.find(wanted.inverse(), self.now) is None
+        answers = Zone(self.zone.reply, self.zone.reply)  # nf_conntrack_tuple_taken()
+        return self.table.find(wanted.inverse(), self.now, answers) is None
 
     def _port(self, wanted: ConnTuple) -> int:
         return wanted.sport if self.source else wanted.dport
@@ -229,7 +232,7 @@ def decide(table: Conntrack, at: NatPoint, target: NatTarget | None, *, chance: 
         return None if span is None else at.connection
     if span is NULL_BINDING and not at.source:
         return at.connection._replace(dst_nat_done=True)
-    wanted = Choice(table, span, at.source, chance, now).of(at.current)
+    wanted = Choice(table, span, at.source, chance, now, at.connection.zone).of(at.current)
     reply, changed = wanted.inverse(), wanted != at.current
     if at.source:
         snat, oif = at.connection.snat or changed, span.masquerade_oif

@@ -13,7 +13,7 @@ from operator import attrgetter
 
 from mcnilib.errors import Unsupported
 from mcnilib.language import tr
-from mcnilib.linux.netfilter.conntrack import ConnState, Entry, Tracked
+from mcnilib.linux.netfilter.conntrack import EVERYWHERE, ConnState, Entry, Tracked, Zone
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import LEGACY, HookEntry, HookKind, NfVerdict, Priority
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
@@ -33,7 +33,20 @@ from mcnilib.trace.trace import Fate
 class Hook:
     """One packet at one hook of one namespace."""
 
-    __slots__ = ("decision", "host", "iif", "log", "name", "next_hop", "now", "oif", "rejected", "reroute", "skb")
+    __slots__ = (
+        "decision",
+        "host",
+        "iif",
+        "log",
+        "name",
+        "next_hop",
+        "now",
+        "oif",
+        "rejected",
+        "reroute",
+        "skb",
+        "zone",
+    )
 
     def __init__(self, name: str, log: Recorder, *, iif: str = "", oif: str = "") -> None:
         """Stand at the hook where the packet is."""
@@ -42,6 +55,7 @@ class Hook:
         self.next_hop: IPv4Address | None = None  # for MASQUERADE
         self.rejected: Reject | None = None
         self.reroute: Callable[[], Decision | None] | None = None  # in OUTPUT: look up again, note it
+        self.zone: Callable[[Packet], Zone] | None = None  # that a CT rule of this hook asks for
         self.decision: Decision | None = None  # what the last of these lookups found
 
     def run(self) -> bool:
@@ -117,7 +131,8 @@ class Hook:
         """Look up the packet's connection, or begin one."""
         skb, host = self.skb, self.host
         if not (skb.tracked and skb.tracked.state):
-            tracked = skb.tracked = host.connections.track(skb.packet, self.now)
+            zone = self.zone(skb.packet) if self.zone else EVERYWHERE
+            tracked = skb.tracked = host.connections.track(skb.packet, self.now, zone)
             self._note(f"{tracked.state}: {tracked.complaint}" if tracked.complaint else f"{tracked.state}")
         elif skb.tracked.state is ConnState.UNTRACKED:  # left out by NOTRACK; any other state: seen before, on loopback
             self._note(ConnState.UNTRACKED)
@@ -151,6 +166,7 @@ class Hook:
         if passed.verdict is NfVerdict.DROP:
             self._drop(entry.table, at, passed)
             return False
+        self.zone = self.zone or at.zone
         if at.notrack:
             self.skb.tracked = Tracked(ConnState.UNTRACKED)
         return True

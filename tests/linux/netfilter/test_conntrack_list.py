@@ -44,9 +44,10 @@ def test_a_listing() -> None:
     assert [entry.line(0) for entry in (tcp, icmp)] == [LINES.splitlines()[0], LINES.splitlines()[2]]
 
 
-@pytest.mark.parametrize("zone", ["zone", "zone-orig", "zone-reply"])
-def test_other_zones_than_0_are_passed_over(zone: str) -> None:
-    assert parse_connections(LINES.replace(" use=", f" {zone}=5 use=")) == ()
+@pytest.mark.parametrize(("word", "zone"), [("zone", (5, 5)), ("zone-orig", (5, 0)), ("zone-reply", (0, 5))])
+def test_a_connection_is_read_with_its_zone(word: str, zone: tuple[int, int]) -> None:
+    read = parse_connections(LINES.replace(" use=", f" {word}=5 use="))
+    assert {entry.zone for entry in read} == {zone}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from functools import partial
 from typing import ClassVar
 
 from mcnilib.language import mark, tr
-from mcnilib.linux.netfilter.conntrack import ConnState
+from mcnilib.linux.netfilter.conntrack import EVERYWHERE, ConnState, Zone
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Target, TargetRecord
 from mcnilib.linux.netfilter.iptables.grammar import Given, Grammar, flag_option
@@ -97,14 +97,14 @@ EVENTS = (
 
 ZONE = word(r"\d{1,5}|mark", mark("the number of a zone, or mark"))
 
-_ZONES = Gap(mark("zones of connection tracking are not modelled"), refused=True)
-
 CT_GAPS = {
     "--helper": Gap(mark("helpers of connection tracking are not modelled"), refused=True),
     "--timeout": Gap(mark("timeout policies of connections are not modelled"), refused=True),
-    **dict.fromkeys(("--zone-orig", "--zone-reply", "--zone"), _ZONES),
 }
 
+
+ZONE_OPTIONS = {"--zone": (True, True), "--zone-orig": (True, False), "--zone-reply": (False, True)}
+"""Options of CT, and the directions each of them is for."""
 
 _opaque = partial(TargetRecord, changes=True, samples=())
 
@@ -126,7 +126,7 @@ CT = _opaque(
     tracks=True,
     tables=("raw",),
     hooks=("PREROUTING", "OUTPUT"),
-    samples=("--notrack",),
+    samples=("--notrack", "--zone 1|2"),
 )
 
 OPAQUE_TARGETS = (
@@ -262,5 +262,15 @@ class OpaqueTarget(Target):
             arguments = f" ({self.words})" if self.words else ""
             gap.meet(tr("target {name}{arguments} when a packet reaches it: ", name=self.name, arguments=arguments))
         if self.name == "CT" and at.fresh:  # a template for the connection is there now, see xt_ct_target()
-            at.fresh, at.ctstate = False, ConnState.NEW
+            at.fresh, at.ctstate, at.zone = False, ConnState.NEW, self._zone
         return packet
+
+    def _zone(self, packet: Packet) -> Zone:
+        """Return the zone that CT asks for, which may be the packet's mark. Source: nf_ct_zone_tmpl()."""
+        words = word_list(self.words)
+        for option, chosen in ZONE_OPTIONS.items():
+            if option in words:
+                value = words[words.index(option) + 1]
+                zone = packet.mark & 0xFFFF if value == "mark" else int(value)
+                return Zone(*(zone if here else 0 for here in chosen))
+        return EVERYWHERE
