@@ -157,7 +157,7 @@ def _keep_for_callouts(layout: Layout, host: Netns, seats: list[Seat], panel: Re
 
 def _place_nics(layout: Layout, host: Netns, seats: list[Seat], panel: Rect, rect: Rect) -> dict[int, str]:
     """Place the NICs in use along the lower edge; return the names of all by device index."""
-    parents = {x.kind.child.lower.index for seat in seats for x in seat.netns.links if x.kind.child}
+    parents = {_nic_below(host, x.kind.child.lower) for seat in seats for x in seat.netns.links if x.kind.child}
     physical = [link for link in host.links if link.kind.role is DeviceRole.NIC]
     used = [link for i, link in enumerate(physical) if i == 0 or link.addresses or link.index in parents]
     for number, link in enumerate(used):
@@ -199,7 +199,18 @@ def _uplink_x(layout: Layout, panel: Rect, behind: int | None) -> float:
 
 
 def _is_child(link: Link, host: Netns, lower: Link) -> bool:
-    return link.kind.child is not None and link.kind.child.lower == LinkEnd(host.name, lower.index)
+    child = link.kind.child
+    return child is not None and child.lower.netns == host.name and _nic_below(host, child.lower) == lower.index
+
+
+def _nic_below(host: Netns, end: LinkEnd) -> int:
+    """Return the index of the NIC that a device stands on, which may be below a VLAN or be one of a bond."""
+    device = next((x for x in host.links if x.index == end.index), None)
+    if device and device.kind.child and device.kind.child.tag and device.kind.child.lower.netns == host.name:
+        return _nic_below(host, device.kind.child.lower)
+    if device and device.kind.role is DeviceRole.BOND:
+        return next((x.index for x in host.links if x.master == device.name), end.index)
+    return end.index
 
 
 def _place_pod(layout: Layout, host: Netns, seat: Seat, uplinks: dict[int, str]) -> None:
@@ -247,8 +258,8 @@ def _hang(layout: Layout, host: Netns, seat: Seat, link: Link, uplinks: dict[int
         return
     device = next((d for d in host.links if end == LinkEnd(host.name, d.index)), None)
     x = layout.graph.edges[waypoint, (waypoint[0], "")]["x"]
-    if link.kind.child and end.index in uplinks:
-        _hang_child(layout, seat, waypoint, (host.name, uplinks[end.index]))
+    if link.kind.child and (nic := _nic_below(host, end)) in uplinks:
+        _hang_child(layout, seat, waypoint, (host.name, uplinks[nic]))
     elif link.kind.child and device and device.is_bridge:
         layout.connect("child", waypoint, (host.name, device.name), x)
     elif device and not link.kind.child:
