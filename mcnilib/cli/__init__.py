@@ -14,7 +14,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcnilib import __version__
 from mcnilib.cli import classroom, collect, completion, fix, kernel, page, pcap, record, snapshots
@@ -38,10 +38,13 @@ from mcnilib.cli.common import (
 from mcnilib.cli.parser import Parser
 from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError, MissingExtra, printable
-from mcnilib.language import ENGLISH, LanguageError, all_of, languages, listed, mark, readers_language, spoken, tr
+from mcnilib.language import ENGLISH, LanguageError, languages, listed, mark, readers_language, spoken, tr
 from mcnilib.progress import shown
 from mcnilib.scenarios import Scenario, all_scenarios, scenarios
 from mcnilib.trace.trace import Depth, Trace
+
+if TYPE_CHECKING:  # a conversation that works needs no repair
+    from mcnilib.repair.advice import FirstRepair
 
 EXAMPLES = mark("""examples:
   mcni list
@@ -226,15 +229,16 @@ def run_scenario(arguments: argparse.Namespace) -> int:
     world = after_commands(story.world(settings), arguments.tried)
     before = story.run(settings, arguments.patience, arguments.size)
     trace = story.run_in(world, settings, arguments.patience, arguments.size) if arguments.tried else before
+    first = None if arguments.tried or trace.outcome.works else _first_repair(story, settings)
     if arguments.json:
         from mcnilib.trace.export import trace_to_json
 
         was = what_was(before if arguments.tried else None, arguments.tried)
         head = {"scenario": story.name, "settings": settings.texts()}
-        print(json.dumps(head | was | trace_to_json(trace), indent=1))
+        print(json.dumps(head | was | trace_to_json(trace) | fix.first_as_json(first, trace), indent=1))
     else:
         print(f"{story.number}. {story.title} ({settings})")
-        helps = [] if arguments.tried or trace.outcome.works else [_help_for(story, settings)]
+        helps = fix.first_in_words(first, story.command(settings, "fix"))
         print(*_told(before, trace, arguments), *helps, sep="\n")
     if arguments.picture:
         with shown(tr("mcni: drawing {file}", file=printable(str(arguments.picture)))):
@@ -252,21 +256,10 @@ def _told(before: Trace, trace: Trace, arguments: argparse.Namespace) -> list[st
     return [*was_and_now(before, trace), *told[1:]] if arguments.tried else told
 
 
-def _help_for(story: Scenario, settings: Settings) -> str:
-    """Name a command that would help, and the verb that lists all there is."""
+def _first_repair(story: Scenario, settings: Settings) -> FirstRepair:
     from mcnilib.repair.case import ScenarioCase
 
-    advice = fix.first_searched(ScenarioCase(story, settings)).advice
-    commands = advice.commands if advice else ()
-    command = story.command(settings, "fix")
-    if advice is None or not commands:
-        return tr("What would help: `{command}` lists all that does, and what each breaks.", command=command)
-    return tr(
-        "What would help: for example {example}. {breaks}`{command}` lists all that does, and what each breaks.",
-        example=all_of(f"`{command}`" for command in commands),
-        breaks=f"{advice.effect} " if advice.remedy.breaks else "",
-        command=command,
-    )
+    return fix.first_searched(ScenarioCase(story, settings))
 
 
 def print_state(arguments: argparse.Namespace) -> int:

@@ -103,13 +103,13 @@ def first_searched(case: RepairCase) -> FirstRepair:
         return first_repair(case)
 
 
-def first_in_words(first: FirstRepair | None) -> list[str]:
-    """Return the lines that name the first repair; none where none was searched."""
+def first_in_words(first: FirstRepair | None, command: str = "") -> list[str]:
+    """Return the lines that name the first repair, and the `command` that lists all; none where none was searched."""
     if first is None:
         return []
     from mcnilib.repair.report import told_beside_verdict
 
-    return [*map(printable, told_beside_verdict(first))]
+    return [*map(printable, told_beside_verdict(first, command))]
 
 
 def first_as_json(first: FirstRepair | None, start: Trace) -> dict[str, Any]:

@@ -40,17 +40,21 @@ def _how_many(report: RepairReport) -> str:
     )  # fmt: skip
 
 
-def told_beside_verdict(first: FirstRepair) -> Iterator[str]:
-    """Yield the lines that name the first repair beside a verdict, with what it breaks, or why none is named."""
-    more = tr("The same command with --fix lists all that helps.")
+def told_beside_verdict(first: FirstRepair, command: str = "") -> Iterator[str]:
+    """Yield the lines that name the first repair beside a verdict, with what it breaks, or why none is named.
+
+    `command` lists all that helps; empty: the one that was typed does, with --fix.
+    """
+    lists = f"`{command}`" if command else tr("the same command with --fix")
+    more = tr("{command} lists all that helps.", command=capital(lists))
     if first.left_out:
         more = trn(
-            "{count} more command was not tried: the same command with --fix tries it, too.",
-            "{count} more commands were not tried: the same command with --fix tries them, too.",
-            first.left_out,
-        )
+            "{count} more command was not tried: {command} tries it, too.",
+            "{count} more commands were not tried: {command} tries them, too.",
+            first.left_out, command=lists,
+        )  # fmt: skip
     if not first.advice:
-        none = tr("No single command helps. The same command with --fix tries more.")
+        none = tr("No single command helps. {command} tries more.", command=capital(lists))
         yield tr("No command that was tried helps.") + f" {more}" if first.left_out else none
         return
     yield tr("What would help on {machine}, tried on the model:", machine=first.advice.commands[0].netns)

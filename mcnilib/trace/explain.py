@@ -5,6 +5,7 @@ Every sentence is made from the steps and the lines that decided them; no compon
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -201,8 +202,8 @@ def tell(trace: Trace, depth: str = Depth.HOPS) -> list[str]:
     lines = [verdict(trace), *because(trace)]
     if depth == Depth.OUTCOME:
         return lines
-    for journey in trace.journeys:
-        lines.append(tell_journey(journey))
+    for journey, times in times_sent(trace):
+        lines.append(tell_journey(journey, times))
         if depth == Depth.DECISIONS:
             lines += [f"  {tell_step(step)}" for step in journey.steps]
     return lines
@@ -281,16 +282,26 @@ def saw(journey: Journey, netns: str) -> bool:
     return netns in journey.hops()
 
 
-def _short(journey: Journey) -> str:
-    return f"{journey.number} {packet_name(journey.packet)}"
+def short_name(journey: Journey, times: int = 1) -> str:
+    """Name a packet in a table; `times` is how often it was sent, what repeats it included, where all went alike."""
+    name, number = f"{journey.number} {packet_name(journey.packet)}", journey.retransmission_of
+    if number and times > 1:
+        return tr("{packet} (retransmit of {number}, sent {times} times)", packet=name, number=number, times=times)
+    if number:
+        return tr("{packet} (retransmit of {number})", packet=name, number=number)
+    return tr("{packet} (sent {times} times)", packet=name, times=times) if times > 1 else name
 
 
-def tell_journey(journey: Journey) -> str:
+def times_sent(trace: Trace) -> Iterator[tuple[Journey, int]]:
+    """Yield the packets, those sent again that go and end as one before folded into it: how often it was sent."""
+    folded = trace.folded
+    times = Counter(folded.values())
+    yield from ((one, 1 + times[one.number]) for one in trace.journeys if one.number not in folded)
+
+
+def tell_journey(journey: Journey, times: int = 1) -> str:
     """Tell the life of one packet in a line."""
-    head = _short(journey)
-    if journey.retransmission_of:
-        head = tr("{packet} (retransmit of {number})", packet=head, number=journey.retransmission_of)
-    head = f"{head}: {journey.packet.src} > {journey.packet.dst}"
+    head = f"{short_name(journey, times)}: {journey.packet.src} > {journey.packet.dst}"
     return f"{head}: {' → '.join(path_of(journey))}: {_fate_of(journey.last)}"
 
 

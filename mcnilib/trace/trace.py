@@ -313,6 +313,19 @@ class Trace:
     replay: Replay | None = field(default=None, compare=False, repr=False)  # None: the kernel held it
 
     @property
+    def folded(self) -> dict[int, int]:
+        """The packets sent again that go and end as one before: number of the packet -> number of that one."""
+        alike: dict[tuple[object, ...], int] = {}
+        heads: dict[int, int] = {}
+        for journey in self.journeys:
+            first, last, packet = journey.retransmission_of or journey.number, journey.last, journey.packet
+            sent = first, packet.length, packet.tcp and packet.tcp.flags
+            head = alike.setdefault((sent, journey.hops(), last.fate, last.action, last.evidence), journey.number)
+            if head != journey.number and journey is not self.outcome.journey:
+                heads[journey.number] = head
+        return heads
+
+    @property
     def courses(self) -> tuple[Trace, ...]:
         """Every course the conversation may take; itself alone where chance has no say."""
         return tuple(branch.trace for branch in self.branches) or (self,)

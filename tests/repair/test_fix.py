@@ -285,15 +285,24 @@ def test_where_nobody_knows_nothing_is_promised(capsys, cluster: str) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["run", "7"], f"What would help: for example `{EXCEPTION}`. `mcni fix {FLAGSHIP}` lists all that does"),
-        (["run", "7", "--kube-proxy", "1.30"], f"`mcni fix {FLAGSHIP} --kube-proxy 1.30` lists all that does"),
-        (["run", "macvlan-to-own-node"], "What would help: `mcni fix macvlan-to-own-node` lists all that does"),
+        (
+            ["run", "7"],
+            f"What would help on node1, tried on the model:\n  {EXCEPTION.partition(': ')[2]}\nIt breaks none",
+        ),
+        (["run", "7", "--kube-proxy", "1.30"], f"`mcni fix {FLAGSHIP} --kube-proxy 1.30` lists all that helps."),
+        (["run", "macvlan-to-own-node"], "No single command helps. `mcni fix macvlan-to-own-node` tries more."),
     ],
 )
 def test_a_verdict_names_what_would_help(capsys, words: list[str], says: str) -> None:
     """The command it names breaks nothing; the route back, which is cheaper, does."""
     main(words)
     assert says in capsys.readouterr().out
+
+
+def test_the_json_of_a_run_names_it_too(capsys) -> None:
+    main(["run", "7", "--json"])
+    repair = json.loads(capsys.readouterr().out)["repair"]
+    assert [f"{one['where']}: {one['command']}" for one in repair["commands"]] == [EXCEPTION]
 
 
 @pytest.mark.parametrize("words", [["run", "1"], ["run", "7", "--protocol", "udp"], ["run", "7", "--json"]])

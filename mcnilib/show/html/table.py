@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mcnilib.language import mark, tr, trn
-from mcnilib.show.html.markup import DECIDED, Html, code, element, joined, option_html
-from mcnilib.trace.explain import packet_name, place_name, sending_step
+from mcnilib.language import clauses, mark, tr, trn
+from mcnilib.show.html.markup import DECIDED, Html, code, element, joined, option_html, sentence
+from mcnilib.trace.explain import place_name, sending_step, short_name, times_sent
 from mcnilib.trace.trace import DEPTHS, Depth, Fate, Journey, Stage, Step, Trace
+from mcnilib.trace.why.reasons import reasons
 
 DEPTH_LABELS = {"outcome": mark("the outcome"), "hops": mark("every hop"), "decisions": mark("every decision")}
 
@@ -41,6 +42,7 @@ class Row:
     why: str
     changed: str
     fate: Fate
+    reason: str = ""  # what did not match there, or had no route
 
     def __str__(self) -> str:
         return f"{self.packet}, {self.where}: {self.what}"
@@ -50,13 +52,16 @@ def rows(trace: Trace, depth: str = "hops") -> tuple[Row, ...]:
     """Return the steps of a depth as rows. Raises: ValueError for a depth that is not in DEPTHS."""
     if depth not in DEPTHS:
         raise ValueError(tr("depth cannot be {depth!r}; it is one of {depths}", depth=depth, depths=", ".join(DEPTHS)))
-    chosen = (trace.outcome.journey,) if depth == Depth.OUTCOME else trace.journeys
     fields = ADDRESS_FIELDS if depth != Depth.DECISIONS else ()
+    beside: dict[tuple[int, int], list[str]] = {}
+    for reason in reasons(trace):
+        beside.setdefault((reason.journey, reason.index), []).append(reason.said)
     return tuple(
-        _row(journey, index, step, fields)
-        for journey in chosen
+        _row(journey, times, index, step, fields, clauses(beside.get((journey.number, index), ())))
+        for journey, times in times_sent(trace)
+        if depth != Depth.OUTCOME or journey is trace.outcome.journey
         for index, step in enumerate(journey.steps)
-        if _told(journey, step, depth)
+        if _told(journey, step, depth) or (journey.number, index) in beside
     )
 
 
@@ -93,14 +98,14 @@ def _told(journey: Journey, step: Step, depth: str) -> bool:
     return depth == Depth.HOPS and not journey.retransmission_of and (moved or rewritten)
 
 
-def _row(journey: Journey, index: int, step: Step, fields: tuple[str, ...]) -> Row:
+def _row(journey: Journey, times: int, index: int, step: Step, fields: tuple[str, ...], reason: str) -> Row:
     pairs = (pair for pair in step.before.differences(step.after) if not fields or pair[0] in fields)
     changed = "; ".join(f"{name} {a} → {b}" for name, a, b in pairs)
     decided = sending_step(journey, step) if fields else step  # among all decisions the route has its own row
     return Row(
         journey.number,
         index,
-        _packet(journey),
+        short_name(journey, times),
         f"{step.netns}: {place_name(step)}",
         step.action,
         decided.evidence.strip(),
@@ -108,14 +113,8 @@ def _row(journey: Journey, index: int, step: Step, fields: tuple[str, ...]) -> R
         tr(decided.origin.why) if decided.origin else "",
         changed,
         step.fate,
+        reason,
     )
-
-
-def _packet(journey: Journey) -> str:
-    name = f"{journey.number} {packet_name(journey.packet)}"
-    if not journey.retransmission_of:
-        return name
-    return tr("{packet} (retransmit of {number})", packet=name, number=journey.retransmission_of)
 
 
 def table_html(steps: Sequence[Row], depth: str, current: tuple[int, int] | None = None) -> Html:
@@ -159,7 +158,7 @@ def _line(row: Row, current: bool) -> Html:
 
 def _cells(row: Row) -> Iterator[str]:
     yield row.where
-    yield row.what
+    yield joined(row.what, element("div", sentence(row.reason))) if row.reason else row.what
     yield code(row.line) if row.line else ""
     yield element("span", row.writer, title=row.why) if row.writer else ""
     yield row.changed

@@ -48,6 +48,6 @@ class Reason:
         )
 
 
-def by_writer(origin: Origin | None) -> str:
+def written_by(origin: Origin | None) -> str:
     """Name who wrote a line, behind it; nothing where nobody knows."""
     return tr(", written by {writer}", writer=tr(origin.writer)) if origin else ""

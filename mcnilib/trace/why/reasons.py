@@ -12,7 +12,7 @@ from mcnilib.language import listed, tr
 from mcnilib.linux.netfilter.iptables.target.nat import Nat
 from mcnilib.trace.trace import Replay, Stage, Trace
 from mcnilib.trace.why.connections import listed_before, not_translated_back
-from mcnilib.trace.why.reason import Lack, Reason, by_writer
+from mcnilib.trace.why.reason import Lack, Reason, written_by
 from mcnilib.trace.why.routes import path_back, tables_without_route
 from mcnilib.trace.why.rules import NearMiss, in_short, near_misses, own_policy
 
@@ -66,7 +66,7 @@ def _helps(replay: Replay, miss: NearMiss) -> bool:
 
 
 def _said(trace: Trace, replay: Replay, miss: NearMiss) -> str:
-    writer = by_writer(replay.origin(miss.rule))
+    writer = written_by(replay.origin(miss.rule))
     missed = tr(
         "`{rule}`{writer} did not match packet {number}: {reason}",
         rule=in_short(miss.rule),

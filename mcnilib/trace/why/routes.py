@@ -15,7 +15,7 @@ from mcnilib.linux.routing.route import ANY, Query, Route, RouteType
 from mcnilib.linux.routing.rule import DEFAULT_RULES, Rule
 from mcnilib.linux.routing.source import way_back
 from mcnilib.trace.trace import Fate, Journey, Replay, Stage, Step
-from mcnilib.trace.why.reason import Lack, Reason, by_writer
+from mcnilib.trace.why.reason import Lack, Reason, written_by
 
 _LOST = (Stage.ROUTE, Stage.ARP, Stage.DEVICE, Stage.RP_FILTER, Stage.FORWARDING)
 
@@ -59,7 +59,7 @@ def path_back(replay: Replay, journey: Journey) -> Iterator[Reason]:
         bare="" if netns.link(step.iif).addresses else tr(", which has no address,"),
         route=_in_line(route),
         asked=asked,
-        writer=by_writer(replay.origin(route)),
+        writer=written_by(replay.origin(route)),
     )
     index = len(journey.steps) - 1
     yield Reason(journey.number, index, step.netns, said, route, decides=True, origin=replay.origin(route))

@@ -26,7 +26,7 @@ from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.source import rpfilter_passes
 from mcnilib.trace.trace import Journey, Replay, Stage, Step
-from mcnilib.trace.why.reason import Reason, by_writer
+from mcnilib.trace.why.reason import Reason, written_by
 from mcnilib.world.world import World
 
 
@@ -54,7 +54,7 @@ class NearMiss:
             "{reason}, since it was changed in {table} {hook} by `{line}`{writer}",
             reason=says,
             line=line,
-            writer=by_writer(changed.origin),
+            writer=written_by(changed.origin),
             table=changed.table,
             hook=changed.hook,
         )
