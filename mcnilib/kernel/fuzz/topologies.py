@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv4Interface
 from mcnilib.kernel.fuzz.parts import FORWARDS, netns, nic, segment, typed
 from mcnilib.linux.device.base import LinkEnd
 from mcnilib.linux.device.bridge import Bridge
+from mcnilib.linux.device.l3.kinds import Tun
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.device.tunnel.vxlan import Vxlan
@@ -173,7 +174,35 @@ def _tunnel_lines(node: str, pod: str, number: int) -> tuple[str, ...]:
     )
 
 
+def programs() -> World:
+    """Two nodes n and m whose tun devices a program connects, and a pod of each behind them."""
+    nodes = (_tun_end(name, pod, number) for name, pod, number in (("n", "a", 1), ("m", "b", 2)))
+    ends = (
+        netns(pod, nic(number + 2, 2, "eth0", f"10.9.{number}.5/32", Veth(LinkEnd(node, 4))))
+        for node, pod, number in (("n", "a", 1), ("m", "b", 2))
+    )
+    made = World((*nodes, *ends), (segment("lan", "n/en0", "m/en0"), segment("vpn", "n/tun0", "m/tun0")))
+    for node, pod, number in (("n", "a", 1), ("m", "b", 2)):
+        far = 3 - number
+        made = typed(
+            made,
+            f"{node}: {FORWARDS}",
+            f"{node}: sysctl -w net.ipv4.conf.cali0.proxy_arp=1",
+            f"{node}: ip route add 10.9.{far}.0/24 dev tun0",
+            f"{node}: ip route add 10.9.{number}.5 dev cali0",
+            f"{pod}: ip route add 169.254.1.1 dev eth0",
+            f"{pod}: ip route add default via 169.254.1.1 dev eth0 onlink",
+        )
+    return made
+
+
+def _tun_end(name: str, pod: str, number: int) -> Netns:
+    device = Link(3, "tun0", Tun(), addresses=(Address(IPv4Interface(f"10.9.{number}.0/32")),))
+    pipe = nic(number, 4, "cali0", "", Veth(LinkEnd(pod, 2)))
+    return netns(name, nic(number, 2, "en0", f"10.0.1.{number}/24"), device, pipe)
+
+
 WORLDS: dict[str, Callable[[], World]] = {
-    make.__name__: make for make in (routers, two_legs, pods, bridged, stacked, guests, two_ports, tunnelled)
+    make.__name__: make for make in (routers, two_legs, pods, bridged, stacked, guests, two_ports, tunnelled, programs)
 }
 """The worlds by name, as a case's first line has it."""

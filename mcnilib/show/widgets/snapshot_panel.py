@@ -31,12 +31,7 @@ class SnapshotPanel(PanelFrame):
     ) -> None:
         """Build the fields and ask at once."""
         self.snapshot = snapshot
-        names = [namespace.name for namespace in snapshot.world]
-        client = netns if netns.startswith(f"{OUTSIDE}:") else snapshot.namespace(netns)
-        self.client = widgets.Combobox(
-            options=names, value=client, description=tr("From"), style=WIDE, continuous_update=False,
-            tooltip=tr("a network namespace, or outside:ADDRESS@SEGMENT"),
-        )  # fmt: skip
+        self.client = _client(snapshot, netns)
         forms = tr("ADDRESS:PORT, a URL, a pod's or service's name, udp:ADDRESS:PORT, ADDRESS:PORT@outside")
         self.to = _field(tr("To"), to, forms)
         self.source = _field(tr("Source"), source, tr("ADDRESS, :PORT or ADDRESS:PORT the client binds to (optional)"))
@@ -97,6 +92,15 @@ class SnapshotPanel(PanelFrame):
     @in_own_language
     def _repr_mimebundle_(self, **kwargs: Any) -> Bundle:
         return self.view.fallback(super()._repr_mimebundle_(**kwargs))
+
+
+def _client(snapshot: Snapshot, netns: str) -> Any:
+    """Return the field of the client: a choice of namespaces, or a machine outside as it is typed."""
+    client = netns if netns.startswith(f"{OUTSIDE}:") else snapshot.namespace(netns)
+    names = [namespace.name for namespace in snapshot.world]
+    hint = tr("a network namespace, or outside:ADDRESS@SEGMENT")
+    options = {"options": names, "style": WIDE, "continuous_update": False, "tooltip": hint}
+    return widgets.Combobox(value=client, description=tr("From"), **options)
 
 
 def _field(name: str, value: str, hint: str) -> Any:

@@ -125,11 +125,7 @@ class _Request(NamedTuple):
         entry = next((x for x in host.netns.ip4.learned if (x.ip, x.dev) == (ip, link.name)), None)
         if entry and (heard or not gap):
             return self._believe(entry, heard)
-        for receiver in answering if sender != UNCHOSEN else ():
-            if (
-                not self._speaks(receiver) or self._kernel_answers(receiver, sender) is not Reply.SILENT
-            ):  # a program learns for itself
-                _learn(self.at.net.hosts[receiver.netns], receiver.link.name, sender, link.mac)
+        self._teach(answering, sender)
         if gap and heard and not any(self._has_it(receiver) for receiver in heard):
             reason = tr("only collected proxies answer {protocol} for {ip}, and {why}", why=gap.why, **question)
             raise Unknown(reason, collect=gap.collect) from gap
@@ -147,6 +143,12 @@ class _Request(NamedTuple):
         """Say where what is known ends; before that, what is wrong with the way even so."""
         wrong = passed_by(self.at, self.link)
         raise Unknown(clauses([wrong, reason]) if wrong else reason, collect=gap.collect) from gap
+
+    def _teach(self, answering: list[Receiver], sender: IPv4Address) -> None:
+        """Let the kernels that answer learn the asker; a program that answers teaches its kernel nothing."""
+        for receiver in answering if sender != UNCHOSEN else ():
+            if self._kernel_answers(receiver, sender) is not Reply.SILENT:
+                _learn(self.at.net.hosts[receiver.netns], receiver.link.name, sender, self.link.mac)
 
     def confirm(self) -> None:
         """See that a neighbour answers of whom nothing is known but that it asked: it is asked again after 5 s.
