@@ -71,7 +71,7 @@ class Family:
     @cached_property
     def proxy_ports(self) -> frozenset[int]:
         """The ports that TPROXY rules name; 0 stands for the packet's own."""
-        chains = (chain for table in self.by_name.values() for chain in table.chains)
+        chains = (chain for table in self.by_name.values() if table.name == "mangle" for chain in table.chains)
         naming = (c for c in chains if any(isinstance(rule.target, Tproxy) for rule in c.summary.samples))
         return frozenset(
             rule.target.port for chain in naming for rule in chain.rules if isinstance(rule.target, Tproxy)
