@@ -6,7 +6,7 @@ Three depths: the outcome, the hops, every decision. As a real HTML table for sc
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mcnilib.language import clauses, mark, tr, trn
 from mcnilib.show.html.markup import DECIDED, Html, code, element, joined, option_html, sentence
@@ -42,6 +42,8 @@ class Row:
     why: str
     changed: str
     fate: Fate
+    heading: str = ""  # how a table names the packet: with the number of times it was sent
+    head: int = 0  # the packet it is folded into, in a table; 0: it is told by itself
     reason: str = ""  # what did not match there, or had no route
 
     def __str__(self) -> str:
@@ -52,14 +54,20 @@ def rows(trace: Trace, depth: str = "hops") -> tuple[Row, ...]:
     """Return the steps of a depth as rows. Raises: ValueError for a depth that is not in DEPTHS."""
     if depth not in DEPTHS:
         raise ValueError(tr("depth cannot be {depth!r}; it is one of {depths}", depth=depth, depths=", ".join(DEPTHS)))
+    chosen = (trace.outcome.journey,) if depth == Depth.OUTCOME else trace.journeys
     fields = ADDRESS_FIELDS if depth != Depth.DECISIONS else ()
     beside: dict[tuple[int, int], list[str]] = {}
     for reason in reasons(trace):
         beside.setdefault((reason.journey, reason.index), []).append(reason.said)
+    folded, times = trace.folded, {one.number: sent for one, sent in times_sent(trace)}
     return tuple(
-        _row(journey, times, index, step, fields, clauses(beside.get((journey.number, index), ())))
-        for journey, times in times_sent(trace)
-        if depth != Depth.OUTCOME or journey is trace.outcome.journey
+        replace(
+            _row(journey, index, step, fields),
+            heading=short_name(journey, times.get(journey.number, 1)),
+            head=folded.get(journey.number, 0),
+            reason=clauses(beside.get((journey.number, index), ())),
+        )
+        for journey in chosen
         for index, step in enumerate(journey.steps)
         if _told(journey, step, depth) or (journey.number, index) in beside
     )
@@ -98,14 +106,14 @@ def _told(journey: Journey, step: Step, depth: str) -> bool:
     return depth == Depth.HOPS and not journey.retransmission_of and (moved or rewritten)
 
 
-def _row(journey: Journey, times: int, index: int, step: Step, fields: tuple[str, ...], reason: str) -> Row:
+def _row(journey: Journey, index: int, step: Step, fields: tuple[str, ...]) -> Row:
     pairs = (pair for pair in step.before.differences(step.after) if not fields or pair[0] in fields)
     changed = "; ".join(f"{name} {a} → {b}" for name, a, b in pairs)
     decided = sending_step(journey, step) if fields else step  # among all decisions the route has its own row
     return Row(
         journey.number,
         index,
-        short_name(journey, times),
+        short_name(journey),
         f"{step.netns}: {place_name(step)}",
         step.action,
         decided.evidence.strip(),
@@ -113,16 +121,18 @@ def _row(journey: Journey, times: int, index: int, step: Step, fields: tuple[str
         tr(decided.origin.why) if decided.origin else "",
         changed,
         step.fate,
-        reason,
     )
 
 
 def table_html(steps: Sequence[Row], depth: str, current: tuple[int, int] | None = None) -> Html:
     """Return the step table as HTML, from all rows of a depth.
 
-    With `current` (packet, step index) only the rows around that step, which is marked with ▶ and `aria-current`.
+    With `current` (packet, step index) only the rows around that step, which is marked with ▶ and `aria-current`. The
+    whole table has packets that are sent again and go and end as before in one row, with their number.
     """
     at = next((i for i, row in enumerate(steps) if (row.journey, row.index) == current), None)
+    if at is None:
+        steps = [replace(row, packet=row.heading) for row in steps if not row.head]
     first, last = (0, len(steps)) if at is None else (max(0, at - AROUND), min(len(steps), at + AROUND + 1))
     body = (_line(row, number == at) for number, row in enumerate(steps[first:last], start=first))
     heads = element("tr", *(element("th", tr(head), scope="col") for head in STEP_COLUMNS))

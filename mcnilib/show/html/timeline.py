@@ -34,14 +34,10 @@ _MARK_NAMES = (
 def timeline_html(trace: Trace, steps: Iterable[Row]) -> Html:
     """Return the packets of a conversation along the seconds since it began; `steps` are the rows of a depth.
 
-    `data-step` and `data-last` of a mark are the first and last step of its packet, counted from 1, or of the one that
-    it is folded into; a mark of a packet that is not told at this depth has neither and cannot be chosen. `data-at` of
-    a moment are its seconds.
+    `data-step` and `data-last` of a mark are the first and last step of its packet, counted from 1; a mark of a packet
+    that is not told at this depth has neither and cannot be chosen. `data-at` of a moment are its seconds.
     """
-    heads: dict[int, list[int]] = {}  # of those that are folded the steps are those of the one before
-    for number, row in enumerate(steps, start=1):
-        heads.setdefault(row.journey, []).append(number)
-    packets = {one.number: heads.get(trace.folded.get(one.number, one.number), []) for one in trace.journeys}
+    packets = [row.journey for row in steps]
     moments = [(at, tuple(journeys)) for at, journeys in groupby(trace.journeys, key=_moment)]
     ends = [*(after for after, _ in moments[1:]), moments[-1][0]]
     items = (_moment_html(at, end - at, journeys, packets) for (at, journeys), end in zip(moments, ends, strict=True))
@@ -52,14 +48,14 @@ def _moment(journey: Journey) -> float:
     return round(journey.time, RESOLUTION)
 
 
-def _moment_html(at: float, gap: float, journeys: Sequence[Journey], packets: dict[int, list[int]]) -> Html:
+def _moment_html(at: float, gap: float, journeys: Sequence[Journey], packets: list[int]) -> Html:
     marks = (_mark(journey, at, packets) for journey in journeys)
     label = element("span", tr("{at} s", at=f"{at:g}"), class_="at")
     return element("li", label, *marks, data_at=f"{at:g}", style=f"--gap:{gap * 10:g}")
 
 
-def _mark(journey: Journey, at: float, packets: dict[int, list[int]]) -> Html:
-    steps = packets[journey.number]
+def _mark(journey: Journey, at: float, packets: list[int]) -> Html:
+    steps = [number for number, packet in enumerate(packets, start=1) if packet == journey.number]
     where = {"data_step": str(steps[0]), "data_last": str(steps[-1])} if steps else {"disabled": "disabled"}
     name = tr(
         _MARK_NAMES[bool(journey.retransmission_of)],
