@@ -94,9 +94,18 @@ class ScenarioCase:
         return replace(flow, dst=repair.dial.to, dport=repair.dial.port if flow.dport else 0)
 
     def choices(self) -> Sequence[tuple[Repair, ...]]:
-        """Return the settings of the scenario, but for those that choose the conversation."""
+        """Return the settings of the scenario, but for those that choose the conversation.
+
+        The one that is swept apart is not tried where it is as at the start: its other values are mistakes.
+        """
+        usual = getattr(self.story.start(), self.story.apart) if self.story.apart else None
         options = (option for option in self.story.options() if option.attribute not in _ASKED)
-        return [tuple(_changes(option, getattr(self.settings, option.attribute))) for option in options]
+        values = ((option, getattr(self.settings, option.attribute)) for option in options)
+        return [
+            tuple(_changes(option, now))
+            for option, now in values
+            if option.attribute != self.story.apart or now != usual
+        ]
 
     def dials(self) -> Iterator[Repair]:
         """Yield other nodes with the NodePort, else the server's other addresses and the service in front of it."""

@@ -150,7 +150,10 @@ def test_every_world_comes_up() -> None:
         ("", "expected `world NAME`"),
         ("world routers\n", "expected `from CLIENT"),
         ("world\nfrom a to b at c", "world NAME"),
-        ("world routers\nfrom a to icmp:10.0.1.1 at b\na: iptables -P INPUT DROP", "at SERVER` at the end"),
+        (
+            "world routers\nfrom a to icmp:10.0.1.1 at b\na: iptables -P INPUT DROP",
+            r"at SERVER \[size BYTES,BYTES\]` at the end",
+        ),
     ],
 )
 def test_a_case_that_cannot_be_read_says_what_is_expected(text: str, says: str) -> None:
