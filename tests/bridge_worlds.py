@@ -11,6 +11,7 @@ from small_worlds import device, namespace, plug
 
 from mcnilib.linux.device.base import LinkEnd
 from mcnilib.linux.device.bridge import Bridge
+from mcnilib.linux.device.bridge_vlan import with_vlans
 from mcnilib.linux.device.port import NO_PORT, BridgePort
 from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.netfilter.iptables.save import parse_tables
@@ -145,3 +146,43 @@ CASES = {
     "hairpin harms nobody": BridgeCase(cni(SHOWN, port=HAIRPIN), B, WORKS),
 }  # fmt: skip
 """What came out on Linux 6.18."""
+
+
+def filtered(*ports: str, state: str = "", tagged: str = "", itself: str = "1 PVID Egress Untagged") -> World:
+    """The node, whose bridge filters VLANs: those of va, of vb, and of the bridge itself, as `bridge vlan` prints them.
+
+    `tagged`: the id of a VLAN whose device a has in place of an address on eth0.
+    """
+    world = cni(state, bridge=Bridge(vlan_filtering="1"))
+    lists = {"va": ports[0], "vb": ports[1], "br0": itself}
+    text = "port  vlan-id\n" + "".join(
+        f"{name}  {vlan}\n" for name, all_ in lists.items() for vlan in all_.split("; ") if all_
+    )
+    world = world.put(world["n"].but(links=with_vlans(world["n"].links, text)))
+    if tagged:
+        device_of_vlan = f"eth0 veth n 4\neth0.{tagged} 10.0.7.2/24 vlan a 2 {tagged}"
+        world = world.put(namespace("a", device_of_vlan, f"route default via 10.0.7.1 dev eth0.{tagged}"))
+    return world
+
+
+NODE = "tcp:10.0.7.1:80"
+IN_1, IN_2 = "1 PVID Egress Untagged", "2 PVID Egress Untagged"
+VLAN_CASES = {
+    "one VLAN": BridgeCase(filtered(IN_1, IN_1), B, WORKS),
+    "two VLANs": BridgeCase(filtered(IN_1, IN_2), B, LATE),
+    "no VLAN without a tag": BridgeCase(filtered("1 Egress Untagged", IN_1), B, LATE),
+    "no VLAN at all": BridgeCase(filtered("", IN_1), B, LATE),
+    "ways of two VLANs, there and back": BridgeCase(filtered(f"{IN_1}; 2 Egress Untagged", f"{IN_2}; 1 Egress Untagged"), B, WORKS),
+    "there, and not back": BridgeCase(filtered(IN_1, "1 Egress Untagged; 2 PVID Egress Untagged"), B, LATE),
+    "what leaves with a tag": BridgeCase(filtered(IN_1, "1 PVID"), B, LATE),
+    "the node, in the same VLAN": BridgeCase(filtered(IN_1, IN_1), NODE, WORKS, server="n"),
+    "the node, in another": BridgeCase(filtered(IN_2, IN_1), NODE, LATE, server="n"),
+    "the node without one": BridgeCase(filtered(IN_1, IN_1, itself=""), NODE, LATE, server="n"),
+    "what is routed": BridgeCase(filtered(IN_1, IN_1), C, WORKS, server="c"),
+    "from outside": BridgeCase(filtered(IN_1, IN_1), B, WORKS, client="c"),
+    "from outside, another VLAN": BridgeCase(filtered(IN_1, IN_2), B, LATE, client="c"),
+    "a trunk": BridgeCase(filtered("2", IN_2, tagged="2"), B, WORKS),
+    "a trunk, another VLAN": BridgeCase(filtered("2", IN_1, tagged="2"), B, LATE),
+    "a trunk without the VLAN": BridgeCase(filtered("3", IN_2, tagged="2"), B, LATE),
+}  # fmt: skip
+"""What came out on Linux 6.1 (user-mode Linux): this machine's kernel may have no `vlan_filtering`."""

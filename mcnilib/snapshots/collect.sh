@@ -91,6 +91,7 @@ collect() {
     show ip-route.txt ip -4 route show table all
     show ip-neigh.txt sh -c 'ip -4 neigh show nud all; ip -4 neigh show proxy'
     show bridge-fdb.txt bridge fdb show
+    show bridge-vlan.txt bridge vlan show
     # of WireGuard no key but the public ones of peers: never `wg show all dump`
     if has wg; then show wg.txt sh -c 'for part in allowed-ips endpoints listen-port fwmark; do wg show all "$part"; done'; fi
     show iptables.txt "$save"

@@ -1,17 +1,21 @@
-"""The command `iptables` as it is typed, carried out on the model. Source: iptables(8) and its code, release 1.8.9."""
+"""The commands `iptables` and `iptables-save` as they are typed, carried out on the model.
+
+Source: iptables(8) and its code, release 1.8.9.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from getopt import GetoptError, getopt
 
 from mcnilib.errors import McniError, Unsupported
-from mcnilib.language import tr
+from mcnilib.language import listed, tr
 from mcnilib.linux.netfilter.hooks import BUILT_IN
 from mcnilib.linux.netfilter.iptables.edit import append, delete, find_table, flush_chain, insert, new_chain, set_policy
 from mcnilib.linux.netfilter.iptables.rule import ChainRule, Tables
 from mcnilib.linux.netfilter.iptables.rule_text import CHAIN_LENGTH
-from mcnilib.linux.netfilter.iptables.save import parse_rule
+from mcnilib.linux.netfilter.iptables.save import parse_rule, print_table, print_tables
 from mcnilib.linux.netfilter.iptables.target.verdict import Jump
 from mcnilib.linux.netfilter.iptables.validate import check_table
 from mcnilib.linux.netns import Netns
@@ -192,3 +196,35 @@ EDITS: dict[str, Edit] = {
     "-N": _new,
     "-F": _flush,
 }
+
+
+def iptables_save(tables: Tables, arguments: Sequence[str]) -> str:
+    """Print tables as `iptables-save` does, one of them with -t.
+
+    Raises: Unsupported for other options, McniError for an argument or a table there is not.
+    """
+    try:
+        options, left = getopt(list(arguments), "t:", ["table="])
+    except GetoptError as problem:
+        raise Unsupported(tr("iptables-save: {msg}; -t TABLE is modelled", msg=problem.msg)) from None
+    if left:
+        raise McniError(
+            tr(
+                "iptables-save: unknown argument {word!r}; it takes -t TABLE{nearest}",
+                word=left[0],
+                nearest=nearest(left[0], BUILT_IN),
+            )
+        )
+    if not options:
+        return print_tables(tables)
+    name = options[-1][1]
+    if name not in BUILT_IN:
+        raise McniError(
+            tr(
+                "iptables-save: table {name!r} does not exist; there are {built_in}{nearest}",
+                name=name,
+                built_in=listed(BUILT_IN),
+                nearest=nearest(name, BUILT_IN),
+            )
+        )
+    return print_table(find_table(tables, name))

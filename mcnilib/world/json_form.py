@@ -214,3 +214,10 @@ def fdb_lines(entry: JsonObject) -> Iterator[str]:
     master = [f"master {entry['master']}"] if "master" in entry else []
     fields = [*others, *entry.get("flags", []), *master, entry.get("state", "")]
     yield " ".join([f"{entry['mac']} dev {entry['ifname']}{far}", *fields])
+
+
+def vlan_lines(entry: JsonObject) -> Iterator[str]:
+    """Turn an object of `bridge -j vlan show` into lines of `bridge vlan show`."""
+    for number, vlan in enumerate(entry["vlans"]):
+        last = f"-{vlan['vlanEnd']}" if "vlanEnd" in vlan else ""
+        yield " ".join([f"{'' if number else entry['ifname']:16}", f"{vlan['vlan']}{last}", *vlan.get("flags", [])])

@@ -13,22 +13,20 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from getopt import GetoptError, getopt
 from typing import Any, NamedTuple
 
 from mcnilib.errors import McniError, Unsupported
 from mcnilib.language import listed, tr
+from mcnilib.linux.device.bridge_vlan import print_vlans, with_vlans
 from mcnilib.linux.device.fdb import print_fdb, with_fdb
 from mcnilib.linux.device.l3.wg_show import print_peers, with_peers
 from mcnilib.linux.device.link import parse_links, print_links
-from mcnilib.linux.netfilter.hooks import BUILT_IN, LEGACY
+from mcnilib.linux.netfilter.hooks import LEGACY
 from mcnilib.linux.netfilter.ipset import parse_sets, print_sets
-from mcnilib.linux.netfilter.iptables.edit import find_table
-from mcnilib.linux.netfilter.iptables.rule import Tables
-from mcnilib.linux.netfilter.iptables.save import parse_tables, print_table, print_tables
+from mcnilib.linux.netfilter.iptables.save import parse_tables, print_tables
 from mcnilib.linux.netfilter.nftables.rule import print_ruleset
 from mcnilib.linux.netfilter.nftables.text.ruleset import read_ruleset
 from mcnilib.linux.netns import Netns
@@ -40,7 +38,8 @@ from mcnilib.linux.routing.rule import Rule, parse_rules
 from mcnilib.linux.sysctl import Setting, parse_settings, print_settings, with_missing
 from mcnilib.linux.text import nearest, shell_words
 from mcnilib.linux.unmodelled import Unseen
-from mcnilib.world.json_form import JsonObject, fdb_lines, link_lines, neigh_lines, route_lines, rule_lines
+from mcnilib.world.iptables_command import iptables_save
+from mcnilib.world.json_form import JsonObject, fdb_lines, link_lines, neigh_lines, route_lines, rule_lines, vlan_lines
 
 
 class Reading(NamedTuple):
@@ -125,6 +124,10 @@ def _peers(netns: Netns, text: str, source: str, how: Reading) -> Netns:
     return netns.but(links=with_peers(netns.links, text, source))
 
 
+def _vlans(netns: Netns, text: str, source: str, how: Reading) -> Netns:
+    return netns.but(links=with_vlans(netns.links, text, source))
+
+
 def _rules(netns: Netns, text: str, source: str, how: Reading) -> Netns:
     return netns.with_ip4(rules=parse_rules(text, source=source, partial=how.partial))
 
@@ -202,6 +205,15 @@ LISTINGS = (
         json=fdb_lines,
         shown=(ShellCommand("bridge fdb", f"bridge {_begins('fdb')}(?:{_SHOW})?"),),
         read_back={"bridge fdb show": ("bridge", "fdb", "show")},
+    ),
+    ListingRow(
+        "bridge-vlan.txt",
+        "bridge vlan show",
+        lambda netns: print_vlans(netns.links),
+        _vlans,
+        json=vlan_lines,
+        read_back={"bridge vlan show": ("bridge", "vlan", "show")},
+        there=lambda netns: any(link.kind.filters_vlans for link in netns.links),
     ),
     ListingRow(
         "wg.txt",
@@ -360,9 +372,9 @@ def listing(netns: Netns, command: str) -> str:
     """
     argv = shell_words(command)
     if argv[:1] == ["iptables-save"]:
-        return _iptables_save(netns.ip4.tables, argv[1:])
+        return iptables_save(netns.ip4.tables, argv[1:])
     if argv[:1] == ["iptables-legacy-save"]:
-        return _iptables_save(netns.ip4.legacy, argv[1:])
+        return iptables_save(netns.ip4.legacy, argv[1:])
     typed = shlex.join(argv)  # a quoted word with spaces in it is no two words
     for shown in (shown for row in LISTINGS for shown in row.shown if shown.spelling):
         if re.fullmatch(shown.spelling, typed):
@@ -412,34 +424,6 @@ def _table(netns: Netns, name: str) -> str:
             )
         )
     return name
-
-
-def _iptables_save(tables: Tables, arguments: Sequence[str]) -> str:
-    try:
-        options, left = getopt(list(arguments), "t:", ["table="])
-    except GetoptError as problem:
-        raise Unsupported(tr("iptables-save: {msg}; -t TABLE is modelled", msg=problem.msg)) from None
-    if left:
-        raise McniError(
-            tr(
-                "iptables-save: unknown argument {word!r}; it takes -t TABLE{nearest}",
-                word=left[0],
-                nearest=nearest(left[0], BUILT_IN),
-            )
-        )
-    if not options:
-        return print_tables(tables)
-    name = options[-1][1]
-    if name not in BUILT_IN:
-        raise McniError(
-            tr(
-                "iptables-save: table {name!r} does not exist; there are {built_in}{nearest}",
-                name=name,
-                built_in=listed(BUILT_IN),
-                nearest=nearest(name, BUILT_IN),
-            )
-        )
-    return print_table(find_table(tables, name))
 
 
 def _sysctl(netns: Netns, key: str) -> str:

@@ -175,7 +175,7 @@ def changed(old: str, new: str) -> str:
         (changed("mode bridge", "mode source"), "macvlan mode 'source'"),
         (changed("link-netns switch", "link-netnsid 0"), "link-netnsid 0"),
         (changed("link/ether ce", "link/infiniband ce"), "link type 'infiniband'"),
-        (changed("vlan_filtering 0", "vlan_filtering 1"), "a bridge with vlan_filtering"),
+        (changed("vlan_filtering 0", "vlan_protocol 802.1ad"), "a bridge with vlan_protocol 802.1ad"),
         (changed("nf_call_iptables 0", "nf_call_arptables 1"), "a bridge with nf_call_arptables 1"),
         (changed("hairpin off", "hairpin off proxy_arp on"), "a bridge port with proxy_arp on"),
         (changed("bridge_slave state forwarding", "bridge_slave state disabled"), "a bridge port with state disabled"),

@@ -10,30 +10,37 @@ from bridge_worlds import (
     CASES,
     HAIRPIN,
     HIDDEN,
+    IN_1,
     SERVICE,
     SHOWN,
     VIP,
+    VLAN_CASES,
     B,
     BridgeCase,
     cni,
     dnat,
+    filtered,
     forwarded,
     physdev,
 )
 from kernel_worlds import altered, chains
 
-from mcnilib.errors import Unsupported
+from mcnilib.errors import StateSyntaxError, Unsupported
+from mcnilib.linux.device.bridge import Bridge
+from mcnilib.linux.device.bridge_vlan import print_vlans, with_vlans
+from mcnilib.linux.device.port import VlanEntry
 from mcnilib.linux.netfilter.context import BridgePorts, Context
 from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.explain import verdict
 from mcnilib.trace.run import run
 from mcnilib.trace.why.reasons import reasons
+from mcnilib.world.json_form import text_of, vlan_lines
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, *VLAN_CASES])
 def test_a_conversation_across_a_bridge_ends_as_on_the_kernel(name: str) -> None:
-    case = CASES[name]
+    case = (CASES | VLAN_CASES)[name]
     assert run(case.world, case.flow, case.listeners).outcome.verdict.value == case.verdict
 
 
@@ -100,3 +107,45 @@ def test_a_frame_longer_than_the_port_s_mtu_is_not_guessed() -> None:
     case = BridgeCase(world, f"udp:{SERVICE}:80", "", size=1450)
     with pytest.raises(Unsupported, match="1478 bytes that iptables of n sees on br0, more than the MTU 1400 of vb"):
         run(case.world, case.flow, case.listeners)
+
+
+def test_a_bridge_whose_vlans_nobody_listed_is_unknown() -> None:
+    world = cni(HIDDEN, bridge=Bridge(vlan_filtering="1"))
+    case = BridgeCase(world, B, "")
+    said = verdict(run(case.world, case.flow, case.listeners))
+    assert "the VLANs of va of n are not known, and its bridge filters; collect `bridge vlan show` in n" in said
+
+
+def test_a_bridge_that_filters_vlans_and_shows_packets_is_not_guessed() -> None:
+    world = filtered(IN_1, IN_1, state=SHOWN)
+    world = world.put(world["n"].with_ip4(tables=parse_tables(forwarded("-p tcp"))))
+    case = BridgeCase(world, B, "")
+    with pytest.raises(Unsupported, match="iptables of n sees what crosses the bridge br0, which filters VLANs"):
+        run(case.world, case.flow, case.listeners)
+
+
+LISTED = """port              vlan-id
+va                1 PVID Egress Untagged
+                  10-12
+br0               1 PVID Egress Untagged
+"""
+OLDER = "port\tvlan ids\nva\t 1 PVID Egress Untagged\n\t 10-12\n\nvb\tNone\nbr0\t 1 PVID Egress Untagged\n\n"
+IN_JSON = """[{"ifname": "va", "vlans": [{"vlan": 1, "flags": ["PVID", "Egress Untagged"]}, {"vlan": 10, "vlanEnd": 12}]},
+{"ifname": "br0", "vlans": [{"vlan": 1, "flags": ["PVID", "Egress Untagged"]}]}]"""
+
+
+@pytest.mark.parametrize(
+    "text", [LISTED, OLDER, text_of(IN_JSON, vlan_lines, "bridge -j vlan")], ids=["text", "tabs", "json"]
+)
+def test_the_vlans_of_ports_are_read_in_every_form(text: str) -> None:
+    links = cni("", bridge=Bridge(vlan_filtering="1"))["n"].links
+    read = {link.name: link.vlans for link in with_vlans(links, text)}
+    one = VlanEntry(1, pvid=True, untagged=True)
+    assert read == {"lo": None, "en0": None, "br0": (one,), "va": (one, *map(VlanEntry, (10, 11, 12))), "vb": ()}
+    assert with_vlans(links, print_vlans(with_vlans(links, text))) == with_vlans(links, text)
+
+
+@pytest.mark.parametrize("line", ["va  4096", "va  1 PVD", "va  x"])
+def test_what_bridge_vlan_does_not_print_is_named(line: str) -> None:
+    with pytest.raises(StateSyntaxError, match="bridge vlan:1"):
+        with_vlans(cni("", bridge=Bridge(vlan_filtering="1"))["n"].links, line)

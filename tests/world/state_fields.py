@@ -17,7 +17,7 @@ from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.link import Address, Hidden, Link
 from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.device.nic import Loopback, Physical, UnmodelledDevice
-from mcnilib.linux.device.port import FdbEntry
+from mcnilib.linux.device.port import BridgePort, FdbEntry, VlanEntry
 from mcnilib.linux.device.tunnel.ipip import Ipip
 from mcnilib.linux.device.tunnel.vxlan import Vxlan
 from mcnilib.linux.device.veth import Veth
@@ -89,8 +89,16 @@ def address(text: str = "10.0.6.1/24", scope: str = "global", broadcast: IPv4Add
     return BASE.put(add_address(N, "mv", Address(IPv4Interface(text), scope, broadcast)))
 
 
+def filtering(*vlans: VlanEntry) -> World:
+    """The world whose bridge filters VLANs, which not every kernel does; those of one of its ports."""
+    there = {"va": vlans, "vb": (), "br0": ()}
+    links = (replace(one, vlans=there.get(one.name)) for one in N.links)
+    kind = Bridge(N.link("br0").kind.stations, vlan_filtering="1")
+    return netns(links=tuple(replace(one, kind=kind) if one.name == "br0" else one for one in links))
+
+
 EMPTY = IpSet("some")
-BASES = {Ipip: tunnel(*ENDS), Address: address(), IpSet: netns(sets=(EMPTY,))}
+BASES = {VlanEntry: filtering(VlanEntry(7)), Ipip: tunnel(*ENDS), Address: address(), IpSet: netns(sets=(EMPTY,))}
 """Where the world to compare with is another."""
 
 
@@ -193,6 +201,8 @@ FIELDS: dict[type, dict[str, Callable[[], World]]] = {
         "master": lambda: link("vb", master=""),
         "carrier": lambda: link("mv", carrier=False),
         "hidden": lambda: link("en0", hidden=(Hidden("", Gap("what", collect="it")),)),
+        "port": lambda: link("va", port=BridgePort(hairpin=True)),
+        "vlans": lambda: filtering(VlanEntry(9)),
         "egress": lambda: link("en0", egress=Gap("tbf")),
     },
     Loopback: {},
@@ -206,7 +216,20 @@ FIELDS: dict[type, dict[str, Callable[[], World]]] = {
         "state": lambda: kind("br0", fdb=(FdbEntry("02:00:00:00:00:44", "va", "permanent"),)),
         "sticky": lambda: kind("br0", fdb=(FdbEntry("02:00:00:00:00:44", "va", sticky=True),)),
     },
-    Bridge: {"fdb": lambda: kind("br0", fdb=())},
+    Bridge: {
+        "fdb": lambda: kind("br0", fdb=()),
+        "nf_call_iptables": lambda: kind("br0", nf_call_iptables="1"),
+        "vlan_filtering": lambda: filtering(),
+    },
+    BridgePort: {
+        "hairpin": lambda: link("va", port=BridgePort(hairpin=True)),
+        "isolated": lambda: link("va", port=BridgePort(isolated=True)),
+    },
+    VlanEntry: {
+        "id": lambda: filtering(VlanEntry(8)),
+        "pvid": lambda: filtering(VlanEntry(7, pvid=True)),
+        "untagged": lambda: filtering(VlanEntry(7, untagged=True)),
+    },
     Vxlan: {
         "vni": lambda: kind("vx", vni=8),
         "local": lambda: kind("vx", local=IPv4Address("10.0.2.1")),

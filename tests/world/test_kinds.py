@@ -108,7 +108,7 @@ IN_JSON = {
 
 IN_JSON_REFUSED = [
     ({"info_kind": "vxlan", "info_data": {"id": 7, "tos": "0x10"}}, "'tos' in a vxlan device"),
-    ({"info_kind": "bridge", "info_data": {"vlan_filtering": 1}}, "a bridge with vlan_filtering 1"),
+    ({"info_kind": "bridge", "info_data": {"vlan_protocol": "802.1ad"}}, "a bridge with vlan_protocol 802.1ad"),
     ({"info_kind": "ipip", "info_data": {"encap": {"type": "fou"}}}, "'encap' in an ipip device"),
     ({"info_kind": "ipip", "info_data": {"link": "en0"}}, "'dev' in an ipip device"),
     ({"info_kind": "bond", "info_data": {"mode": "balance-alb"}}, "a bond in mode balance-alb"),
@@ -271,6 +271,7 @@ LISTINGS = {
     "ip-address": ListingFacts("ip -d address show", "links", True, json=True, shown=("ip -d address",), read_back=("ip -d address",), script="ip -d -j -p address show"),
     "bridge-fdb": ListingFacts("bridge fdb show", "links", True, json=True, shown=("bridge fdb",), read_back=("bridge fdb show",)),
     "wg": ListingFacts("wg show all allowed-ips; wg show all endpoints; wg show all listen-port; wg show all fwmark", script="""sh -c 'for part in allowed-ips endpoints listen-port fwmark; do wg show all "$part"; done'"""),
+    "bridge-vlan": ListingFacts("bridge vlan show", json=True, read_back=("bridge vlan show",)),
     "ip-rule": ListingFacts("ip rule", "rules", True, json=True, shown=("ip rule",), read_back=("ip rule",), evidence="Rule: ip rule", script="ip -4 rule show"),
     "ip-route": ListingFacts("ip -4 route show table all", "routes", True, json=True, shown=ROUTES, read_back=ROUTES[1:], evidence="Route: ip route show table local"),
     "ip-neigh": ListingFacts("ip -4 neigh show nud all; ip -4 neigh show proxy", "neighbours", True, json=True, shown=NEIGHBOURS, read_back=("ip neigh", "ip neigh show proxy"), evidence="Neigh: ip neigh show proxy", script="sh -c 'ip -4 neigh show nud all; ip -4 neigh show proxy'"),

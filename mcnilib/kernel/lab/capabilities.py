@@ -76,6 +76,7 @@ def release() -> str:
 def needs(world: World) -> tuple[str, ...]:
     """Name the capabilities a world cannot do without, beyond the lab's own."""
     devices = {link.kind.word for netns in world for link in netns.links} & PROBES.keys()
+    devices |= {"vlan"} if any(link.kind.filters_vlans for netns in world for link in netns.links) else set()
     rules = {word for netns in world for word in _words(netns.ip4.tables)}
     sets = {"ipset"} if any(netns.sets for netns in world) else set()
     shown = {"br_netfilter"} if any(netns.number(BRIDGE_CALLS) for netns in world) else set()

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from mcnilib.errors import Refused
+from mcnilib.linux.device.bridge_vlan import filtering
 from mcnilib.linux.device.fdb import LEARNED_STATION, print_fdb
 from mcnilib.linux.device.port import NO_PORT
 from mcnilib.linux.netns import Netns
@@ -125,4 +126,9 @@ def rule_words(rule: Rule) -> str:
 def forwarding_database(netns: Netns) -> list[str]:
     """Return the `bridge -batch` lines for the entries somebody wrote on VXLAN devices and bridges."""
     written = (line for line in print_fdb(netns.links).splitlines() if not LEARNED_STATION.search(line))
-    return [f"fdb append {re.sub(r' master .*? ', ' master ', line)}" for line in written]
+    lines = [f"fdb append {re.sub(r' master .*? ', ' master ', line)}" for line in written]
+    for name, link in filtering(netns.links).items():
+        own = " self" if link.is_bridge else ""
+        flags = {x: f"{' pvid' * x.pvid}{' untagged' * x.untagged}{own}" for x in link.vlans or ()}
+        lines += [f"vlan add dev {name} vid {entry.id}{words}" for entry, words in flags.items()]
+    return lines

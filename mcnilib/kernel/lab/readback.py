@@ -14,6 +14,7 @@ from mcnilib.kernel.lab import sysctls
 from mcnilib.kernel.lab.lab import Lab
 from mcnilib.kernel.lab.tools import finish
 from mcnilib.linux.device.base import NO_END, DeviceRole
+from mcnilib.linux.device.bridge_vlan import print_vlans, with_vlans
 from mcnilib.linux.device.fdb import LEARNED_STATION, print_fdb, with_fdb
 from mcnilib.linux.device.link import Link, parse_links
 from mcnilib.linux.device.veth import Veth
@@ -92,6 +93,8 @@ def _real(netns: Netns, row: ListingRow, text: str) -> list[str]:
             text = "\n".join(line for line in kept if not LEARNED_STATION.search(line))
         case "nft":
             text = print_ruleset(tuple(table for table in read_ruleset(text) if _native(table)))
+        case "bridge-vlan":
+            text = print_vlans(with_vlans(netns.links, text))
         case "iptables":
             text = re.sub(r"\[\d+:\d+\]", "[0:0]", re.sub(r"^#.*\n?", "", text, flags=re.MULTILINE))
     return _ordered(row, text)

@@ -324,6 +324,11 @@ class Kind:
         return self if isinstance(self, Tunnel) else None
 
     @property
+    def filters_vlans(self) -> bool:
+        """Tell whether its ports let only frames of their VLANs through."""
+        return False
+
+    @property
     def calls_iptables(self) -> bool:
         """Tell whether iptables sees what crosses it, whatever the sysctl for all bridges says."""
         return False

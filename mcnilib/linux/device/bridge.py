@@ -14,7 +14,7 @@ from mcnilib.linux.device.base import DeviceRole, FarEnds, Head, Keyword, Kind, 
 from mcnilib.linux.device.port import BridgePort, FdbEntry
 from mcnilib.linux.text import Words
 
-BRIDGE_SWITCHES = ("vlan_filtering", "nf_call_arptables")
+BRIDGE_SWITCHES = ("nf_call_arptables",)
 
 PORT_ON = ("learning", "flood", "bcast_flood")
 
@@ -42,18 +42,19 @@ class Bridge(Kind):
     role: ClassVar[DeviceRole] = DeviceRole.BRIDGE
     line: ClassVar[KindLine] = KindLine(
         "a bridge",
+        Keyword("vlan_filtering", "vlan_filtering", lambda words: words.one_of(("0", "1")).strip("0")),
         Keyword("nf_call_iptables", "nf_call_iptables", lambda words: words.one_of(("0", "1")).strip("0")),
         passed="""
         forward_delay hello_time max_age ageing_time stp_state priority bridge_id designated_root root_port
         root_path_cost topology_change topology_change_detected hello_timer tcn_timer topology_change_timer gc_timer
-        vlan_default_pvid vlan_stats_enabled vlan_stats_per_port vlan_protocol group_fwd_mask group_fwd_mask_str
+        vlan_default_pvid vlan_stats_enabled vlan_stats_per_port group_fwd_mask group_fwd_mask_str
         group_address mcast_snooping no_linklocal_learn mcast_vlan_snooping mcast_router mcast_query_use_ifaddr
         mcast_querier mcast_hash_elasticity mcast_hash_max mcast_last_member_count mcast_startup_query_count
         mcast_last_member_interval mcast_querier_interval mcast_membership_interval mcast_query_interval
         mcast_query_response_interval mcast_startup_query_interval mcast_stats_enabled mcast_igmp_version
         mcast_mld_version nf_call_ip6tables fdb_n_learned fdb_max_learned
         """,
-        usual=dict.fromkeys(BRIDGE_SWITCHES, ("0",)),
+        usual={"vlan_protocol": ("802.1Q",), **dict.fromkeys(BRIDGE_SWITCHES, ("0",))},
     )
     slave: ClassVar[KindLine] = KindLine(
         "a bridge port",
@@ -73,6 +74,7 @@ class Bridge(Kind):
 
     fdb: tuple[FdbEntry, ...] = ()
     nf_call_iptables: str = ""  # or 1
+    vlan_filtering: str = ""  # or 1
 
     @classmethod
     def begin(cls, words: Words, head: Head) -> None:
@@ -93,6 +95,17 @@ class Bridge(Kind):
     def calls_iptables(self) -> bool:
         """Tell whether iptables sees what crosses it, whatever the sysctl for all bridges says."""
         return self.nf_call_iptables == "1"
+
+    @property
+    def making(self) -> str:
+        """The words after `type` of the `ip link add` that makes such a device: no port gets a VLAN by itself."""
+        own = "vlan_default_pvid 0" if self.vlan_filtering else ""
+        return " ".join([self.word, *self.line.shown(self, making=True), *self.made_with.split(), *own.split()])
+
+    @property
+    def filters_vlans(self) -> bool:
+        """Tell whether its ports let only frames of their VLANs through."""
+        return self.vlan_filtering == "1"
 
     @property
     def stations(self) -> tuple[FdbEntry, ...]:

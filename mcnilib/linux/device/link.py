@@ -22,7 +22,7 @@ from mcnilib.linux.device.l3.kinds import Tun, WireGuard
 from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.device.master import Bond, Vrf
 from mcnilib.linux.device.nic import Dummy, Loopback, Physical, UnmodelledDevice
-from mcnilib.linux.device.port import NO_PORT, BridgePort
+from mcnilib.linux.device.port import NO_PORT, BridgePort, VlanEntry
 from mcnilib.linux.device.tunnel.ipip import Gre, Ipip
 from mcnilib.linux.device.tunnel.vxlan import Vxlan
 from mcnilib.linux.device.veth import Veth
@@ -86,6 +86,7 @@ class Link:
     carrier: bool = True  # false: its cable has nothing at the other end, or it is kept down (protodown)
     hidden: tuple[Hidden, ...] = ()  # who else may take its frames
     port: BridgePort = NO_PORT
+    vlans: tuple[VlanEntry, ...] | None = None  # of a bridge that filters them, and its ports; None: nobody listed them
     egress: Gap | None = None  # why nobody knows what becomes of packets that leave by it: its queueing discipline
     origin: Origin | None = field(default=None, compare=False)
 

@@ -37,5 +37,20 @@ class BridgePort:
         return " ".join(f"{switch.name} on" for switch in fields(self) if getattr(self, switch.name))
 
 
+@dataclass(frozen=True, slots=True)
+class VlanEntry:
+    """A VLAN that a port lets through, of a bridge with `vlan_filtering 1`; the bridge itself has such entries too.
+
+    `pvid`: frames without a tag are of this VLAN. `untagged`: its frames leave without a tag. Source: bridge(8).
+    """
+
+    id: int
+    pvid: bool = False
+    untagged: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.id}{' PVID' if self.pvid else ''}{' Egress Untagged' if self.untagged else ''}"
+
+
 NO_PORT = BridgePort()
 """That of a device which is no port of a bridge, or a port on which nothing was set."""

@@ -24,6 +24,7 @@ from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.sysctl import BRIDGE_CALLS
 from mcnilib.trace.devices.cables import Cables, NamedDevice, Sibling
+from mcnilib.trace.devices.vlan_filter import let_in, let_out
 from mcnilib.world.world import Port, World
 
 MAX_DEPTH = 64
@@ -152,7 +153,7 @@ class Wire:
             case DeviceRole.CHILD:
                 return self._send_child(netns, link, sight)
             case DeviceRole.BRIDGE:
-                return self._forward(netns, link, "", sight)
+                return self._send_bridge(netns, link, sight)
             case DeviceRole.BOND:
                 return self._send_slave(netns, link, sight)
             case DeviceRole.VRF:
@@ -304,23 +305,26 @@ class Wire:
         """Take a frame at a port of a bridge: up to the bridge's own IP layer, or out of other ports, or both."""
         bridge = self.cables.by_name.get((netns, port.master))
         for device in filter(None, (port, bridge)):
-            if device.kind.unmodelled:
-                return [device.kind.unmodelled.unknown(tr("the frame gets to {device}: ", device=device.name))]
+            if gap := device.kind.unmodelled:
+                return [gap.unknown(tr("the frame gets to {device}: ", device=device.name))]
         if bridge is None or not bridge.up or not port.carrier:
             return []
         if sight.path[-1] != (netns, port.name):  # a macvlan child
             sight = sight.at(netns, port.name)
         self._refuse_circle(netns, port, sight)
+        shown = sight.frame.carries_ip and not sight.tags and shown_to_iptables(self.cables.namespaces[netns], bridge)
+        tags = let_in(netns, bridge, port, sight.tags)
+        if isinstance(tags, str):
+            return [Swallowed(Receiver(netns, port, sight.path), tags)]
+        sight = sight.tagged(*tags)
         if sight.frame.to_all:
             return self._pass_up(netns, bridge, sight) + self._forward(netns, bridge, port.name, sight)
         station = self.cables.station(netns, bridge, sight.frame.dst)
         if station and station.state == "permanent":
             return self._pass_up(netns, bridge, sight)
-        promiscuous = bridge.hidden or (netns, bridge.index) in self.cables.children
-        if sight.frame.carries_ip and not sight.tags and shown_to_iptables(self.cables.namespaces[netns], bridge):
-            if promiscuous:
-                sees = tr("iptables of {netns} sees what crosses the bridge {bridge}", netns=netns, bridge=bridge.name)
-                raise Unsupported(tr("{sees}, which hands it to devices on it too", sees=sees))
+        promiscuous = bool(bridge.hidden) or (netns, bridge.index) in self.cables.children
+        if shown:
+            _refuse_shown(netns, bridge, promiscuous)
             return [Crossing(netns, port, sight.path)]
         up = self._pass_up(netns, bridge, sight) if promiscuous else []
         return up + self._forward(netns, bridge, port.name, sight)
@@ -345,9 +349,18 @@ class Wire:
 
     def _pass_up(self, netns: str, bridge: Link, sight: _Sight) -> _Ends:
         """Hand a frame to the bridge as a device; of its ports' MACs its IP layer believes that of the port itself."""
-        return self._enter(
-            netns, bridge, sight.at(netns, bridge.name, taken=sight.taken or sight.frame.dst == bridge.mac)
-        )
+        tags = let_out(netns, bridge, bridge, sight.tags)
+        if isinstance(tags, str):
+            return [] if sight.frame.to_all else [Swallowed(Receiver(netns, bridge, sight.path), tags)]
+        up = sight.tagged(*tags)
+        return self._enter(netns, bridge, up.at(netns, bridge.name, taken=up.taken or up.frame.dst == bridge.mac))
+
+    def _send_bridge(self, netns: str, bridge: Link, sight: _Sight) -> _Ends:
+        """Send a frame of the bridge's own."""
+        tags = let_in(netns, bridge, bridge, sight.tags)
+        if isinstance(tags, str):
+            return [Swallowed(Receiver(netns, bridge, sight.path), tags)]
+        return self._forward(netns, bridge, "", sight.tagged(*tags))
 
     def _forward(self, netns: str, bridge: Link, ingress: str, sight: _Sight) -> _Ends:
         """Send a frame out of a bridge's ports; `ingress` is that it came in by, empty for the bridge's own frame."""
@@ -359,6 +372,10 @@ class Wire:
         ports = self.cables.ports.get((netns, bridge.name), [])
         ports = [port for port in ports if port.name != ingress or came.hairpin]
         return [port for port in ports if not (came.isolated and port.port.isolated)]
+
+    def _leave_by(self, netns: str, bridge: Link, port: Link, sight: _Sight) -> _Ends:
+        tags = let_out(netns, bridge, port, sight.tags)
+        return [] if isinstance(tags, str) else self._send(netns, port, sight.tagged(*tags))
 
     def _by_port(self, netns: str, bridge: Link, ingress: str, sight: _Sight) -> dict[str, _Ends]:
         """Return where a frame gets to by each port.
@@ -372,7 +389,7 @@ class Wire:
         if back or (station and sticks):
             only = ingress if back or not station else station.port
             ports = [port for port in ports if port.name == only]
-        ends = {port.name: self._send(netns, port, sight) for port in ports}
+        ends = {port.name: self._leave_by(netns, bridge, port, sight) for port in ports}
         if back or station is None or sticks:
             return ends
         here = ends.pop(station.port, [])
@@ -388,6 +405,14 @@ class Wire:
             )
             return {"": [Unknown(reason, collect="")]}
         return {station.port: here}
+
+
+def _refuse_shown(netns: str, bridge: Link, promiscuous: bool) -> None:
+    """Refuse a bridge with more than ports to send to, where iptables sees its packets, and one that filters VLANs."""
+    if promiscuous or bridge.kind.filters_vlans:
+        sees = tr("iptables of {netns} sees what crosses the bridge {bridge}", netns=netns, bridge=bridge.name)
+        more = tr("filters VLANs") if bridge.kind.filters_vlans else tr("hands it to devices on it too")
+        raise Unsupported(tr("{sees}, which {more}", sees=sees, more=more))
 
 
 def _wants(link: Link, child: Child, frame: Frame) -> bool:
