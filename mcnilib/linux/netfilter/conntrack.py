@@ -77,7 +77,7 @@ class Zone(NamedTuple):
         return original, f" zone-reply={self.reply}" if self.reply else "", ""
 
 
-EVERYWHERE = Zone()
+DEFAULT_ZONE = Zone()
 
 
 class Entry(NamedTuple):
@@ -97,7 +97,7 @@ class Entry(NamedTuple):
     masquerade_oif: str = ""  # the device MASQUERADE chose the address of
     expires: float = 0.0
     stream_since: float = 0.0  # UDP: moment after which replies make it a stream
-    zone: Zone = EVERYWHERE
+    zone: Zone = DEFAULT_ZONE
     listed: bool = False  # read from a listing, which does not tell the TCP windows
 
     @property
@@ -170,7 +170,7 @@ class Conntrack:
     def __iter__(self) -> Iterator[Entry]:
         return (entry for number, entry in self._entries.items() if self._index.get(entry.keys[0], (0,))[0] == number)
 
-    def find(self, direction: ConnTuple, now: float, zone: Zone = EVERYWHERE) -> tuple[int, bool] | None:
+    def find(self, direction: ConnTuple, now: float, zone: Zone = DEFAULT_ZONE) -> tuple[int, bool] | None:
         """Return the number of the entry with this direction, and whether that is the one of its answers.
 
         Source: resolve_normal_ct(), nf_ct_key_equal().
@@ -219,7 +219,7 @@ class Conntrack:
             expires = now + self.timeout("tcp_timeout_close")
             self._entries[number] = entry._replace(tcp=entry.tcp._replace(state=TcpConntrack.CLOSE), expires=expires)
 
-    def track(self, packet: Packet, now: float, zone: Zone = EVERYWHERE) -> Tracked:
+    def track(self, packet: Packet, now: float, zone: Zone = DEFAULT_ZONE) -> Tracked:
         """Look the packet up, or begin a connection, and move its state. Source: nf_conntrack_in()."""
         if packet.icmp and packet.icmp.type in ICMP_TRACKED_ERRORS:
             return self._related(packet, now, zone)

@@ -13,7 +13,7 @@ from operator import attrgetter
 
 from mcnilib.errors import Unsupported
 from mcnilib.language import tr
-from mcnilib.linux.netfilter.conntrack import EVERYWHERE, ConnState, Entry, Tracked, Zone
+from mcnilib.linux.netfilter.conntrack import DEFAULT_ZONE, ConnState, Entry, Tracked, Zone
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import LEGACY, HookEntry, HookKind, NfVerdict, Priority
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
@@ -131,7 +131,7 @@ class Hook:
         """Look up the packet's connection, or begin one."""
         skb, host = self.skb, self.host
         if not (skb.tracked and skb.tracked.state):
-            zone = self.zone(skb.packet) if self.zone else EVERYWHERE
+            zone = self.zone(skb.packet) if self.zone else DEFAULT_ZONE
             tracked = skb.tracked = host.connections.track(skb.packet, self.now, zone)
             self._note(f"{tracked.state}: {tracked.complaint}" if tracked.complaint else f"{tracked.state}")
         elif skb.tracked.state is ConnState.UNTRACKED:  # left out by NOTRACK; any other state: seen before, on loopback

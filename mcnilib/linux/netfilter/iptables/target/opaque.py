@@ -13,7 +13,7 @@ from functools import partial
 from typing import ClassVar
 
 from mcnilib.language import mark, tr
-from mcnilib.linux.netfilter.conntrack import EVERYWHERE, ConnState, Zone
+from mcnilib.linux.netfilter.conntrack import DEFAULT_ZONE, ConnState, Zone
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Target, TargetRecord
 from mcnilib.linux.netfilter.iptables.grammar import Given, Grammar, flag_option
@@ -273,4 +273,4 @@ class OpaqueTarget(Target):
                 value = words[words.index(option) + 1]
                 zone = packet.mark & 0xFFFF if value == "mark" else int(value)
                 return Zone(*(zone if here else 0 for here in chosen))
-        return EVERYWHERE
+        return DEFAULT_ZONE
