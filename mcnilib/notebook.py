@@ -80,15 +80,20 @@ def ask(
     source: str = "",
     scale: float = 1.0,
     lang: str = "",
+    *,
+    size: int | tuple[int, int] = 0,
+    patience: float = 5.0,
 ) -> SnapshotPanel:
     """Return the panel of a snapshot: a question, the picture, the steps, the deciding state, and what-if.
 
     `netns` is a network namespace or one of its addresses, or `outside:ADDRESS@SEGMENT`; `to` as in `tcp:10.0.0.1:80`,
     with `@outside` behind it for a machine that was not collected; `listen` servers as in `web:80` beside those that
-    were collected. Raises: NotThere for a namespace that is not there.
+    were collected. `size` is how many bytes client and server send, or (request, answer); 0 leaves it to the protocol.
+    `patience` is how many seconds the client waits. Raises: NotThere for a namespace that is not there.
     """
+    sizes = (size, size) if isinstance(size, int) else size
     with spoken(lang):
-        return SnapshotPanel(snapshot, netns, to, listen, source, scale)
+        return SnapshotPanel(snapshot, netns, to, listen, source, scale, sizes=sizes, patience=patience)
 
 
 def fix(story: Scenario, *, lang: str = "", **start: object) -> None:

@@ -40,7 +40,7 @@ from mcnilib.snapshots.folder import read_file, write_folder
 from mcnilib.snapshots.merge import read_gateway, read_segment, read_speaker
 from mcnilib.snapshots.question import read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, open_snapshot, read_files
-from mcnilib.snapshots.typed.report import EXAMPLE
+from mcnilib.snapshots.typed.report import TYPED_EXAMPLE
 from mcnilib.snapshots.typed.skeleton import skeleton
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.trace import Depth, Trace
@@ -107,8 +107,11 @@ def _add_trace(verbs: Any) -> None:  # long because there is much to ask
         "--listen",
         action="append",
         default=[],
-        metavar="NETNS:PORT",
-        help=tr("a server (TCP and UDP), its namespace or address; may be repeated"),
+        metavar="NETNS:PORT[:unpinned]",
+        help=tr(
+            "a server (TCP and UDP), its namespace or address; unpinned: its route chooses the source of a datagram; "
+            "may be repeated"
+        ),
     )
     _add_cables(trace)
     trace.add_argument("--patience", type=seconds, default=5.0, metavar="SECONDS", help=tr("how long the client waits"))
@@ -281,7 +284,10 @@ def merge_snapshots(arguments: argparse.Namespace) -> int:
 def new_snapshot(arguments: argparse.Namespace) -> int:
     """Write what was typed as a folder, or print an example of it."""
     if arguments.example:
-        print(json.dumps({"example": EXAMPLE}) if arguments.json else EXAMPLE, end="\n" if arguments.json else "")
+        print(
+            json.dumps({"example": TYPED_EXAMPLE}) if arguments.json else TYPED_EXAMPLE,
+            end="\n" if arguments.json else "",
+        )
         return 0
     if arguments.folder is None:
         arguments.usage.error(tr("the folder is missing; --example prints lines to begin with"))

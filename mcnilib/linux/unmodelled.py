@@ -21,6 +21,8 @@ class Unseen(StrEnum):
     QUEUES = mark("queueing disciplines and their filters")
     SOCKETS = "sockets"
     CONNECTIONS = mark("connections that exist")
+    KINDS = mark("kinds and settings of devices (`ip -d address show`)")
+    ROUTES = mark("routes of other tables than main (`ip -4 route show table all`)")
 
 
 class Gap(NamedTuple):

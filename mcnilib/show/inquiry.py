@@ -50,13 +50,16 @@ class Findings:
 @dataclass(frozen=True)
 class Inquiry:
     """The fields of a question: the client, the target, what its socket is bound to, servers beside those that
-    were collected (`NETNS:PORT ...`), and commands, one `NETNS: COMMAND` a line."""
+    were collected (`NETNS:PORT ...`), commands, one `NETNS: COMMAND` a line, the bytes of request and answer (0: as
+    the protocol has it), and how many seconds the client waits."""
 
     netns: str
     to: str
     source: str = ""
     listen: str = ""
     commands: str = ""
+    sizes: tuple[int, int] = (0, 0)
+    patience: float = 5.0
 
     @property
     def servers(self) -> list[str]:
@@ -77,7 +80,8 @@ class Inquiry:
 
     def _case(self, snapshot: Snapshot) -> SnapshotCase:
         snapshot, netns, to = self._placed(snapshot)
-        flow = snapshot.flow(netns, to, self.source.strip())
+        flow = snapshot.flow(netns, to, self.source.strip(), self.patience)
+        flow = replace(flow, request=self.sizes[0], answer=self.sizes[1])
         changed_world = changed(snapshot.world, self.commands)
         return SnapshotCase(replace(snapshot, world=changed_world), flow, read_listeners(self.servers))
 

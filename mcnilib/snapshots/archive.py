@@ -20,6 +20,7 @@ from mcnilib.errors import McniError, printable
 from mcnilib.language import mark, tr
 from mcnilib.snapshots.files import WORLD, parse_world
 from mcnilib.snapshots.folder import HEAD, MAX_FILE, NAMES, SnapshotError, located, read_stream
+from mcnilib.snapshots.sources.layout import reports_among
 from mcnilib.snapshots.targets.names import NAME_FILES
 
 MAX_FILES = 60_000
@@ -70,7 +71,11 @@ def _in_archive(data: bytes, name: str) -> list[tuple[str, Texts]]:
 def _some(found: list[tuple[str, Texts]], files: Sized) -> list[tuple[str, Texts]]:
     """Return what was found. Raises: SnapshotError when that is nothing."""
     if not found:
-        expected = tr("a folder with {world}, or the text that `mcni collect --script` prints on a node", world=WORLD)
+        expected = tr(
+            "a folder with {world}, the text that `mcni collect --script` prints on a node, or a report of sosreport "
+            "or calicoctl node diags",
+            world=WORLD,
+        )
         number = len(files)
         there = (
             tr("there is no file")
@@ -87,8 +92,11 @@ def _among(files: Mapping[str, bytes]) -> list[tuple[str, Texts]]:
     """Return the snapshots among files none of which is packed; a file that is alone is taken for one."""
     roots = [name.removesuffix(WORLD) for name in files if PurePosixPath(name).name == WORLD]
     texts = [name for name in files if not name.startswith(tuple(roots))]
-    streams = [name for name in texts if files[name].startswith(HEAD.encode())] or texts[: len(files) == 1]
+    reports = reports_among(texts)
+    alone = texts[: len(files) == 1 and not reports]
+    streams = [name for name in texts if files[name].startswith(HEAD.encode())] or alone
     return [
+        *((report.root, report.texts({n: _text(files[n]) for n in texts if report.wants(n)})) for report in reports),
         *((root, _folder(files, root)) for root in roots),
         *((f"{name}: ", read_stream(_text(files[name]), name)) for name in streams),
     ]
@@ -162,13 +170,17 @@ class _Budget:
             raise SnapshotError(tr("it has more than {max_files} files", max_files=MAX_FILES))
 
 
-PackedFile = tuple[str, Callable[[], _Stream]]
-"""The name of a file in an archive, and how it is opened."""
+PackedFile = tuple[str, Callable[[], _Stream] | None]
+"""The name of a file in an archive, and how it is opened; a link or a device is not."""
 
 
 def _members(members: Iterable[PackedFile | None], budget: _Budget) -> dict[str, bytes]:
-    """Read what may belong to a snapshot; None is a folder. Raises: SnapshotError, naming a member that is refused."""
+    """Read what may belong to a snapshot; None is a folder. Raises: SnapshotError, naming a member that is refused.
+
+    A link or a device is refused, and passed over in the report of another tool, which has some.
+    """
     files: dict[str, bytes] = {}
+    links: list[str] = []
     for member in members:
         budget.count()
         if member is None:
@@ -176,8 +188,12 @@ def _members(members: Iterable[PackedFile | None], budget: _Budget) -> dict[str,
         name = _inside(member[0])
         if name in files:
             raise SnapshotError(tr("{name} is in it twice", name=printable(name)))
-        if not PurePosixPath(name).name.startswith(".") and not name.startswith("__MACOSX/"):
+        if member[1] is None:
+            links.append(member[0])
+        elif not PurePosixPath(name).name.startswith(".") and not name.startswith("__MACOSX/"):
             files[name] = budget.read(member[1](), name)
+    if links and not reports_among(files):
+        raise SnapshotError(tr("{member} is a link or a device", member=printable(links[0])))
     return files
 
 
@@ -196,7 +212,7 @@ def _of_tar(opened: _Stream) -> Iterator[PackedFile | None]:
             if member.isdir():
                 yield None
             elif not member.isreg():
-                raise SnapshotError(tr("{member} is a link or a device", member=printable(member.name)))
+                yield member.name, None
             else:
                 yield member.name, partial(archive.extractfile, member)
     while counted.read(1 << 20):  # to the end, where a sum is checked
@@ -224,5 +240,6 @@ def _of_zip(data: bytes) -> Iterator[PackedFile | None]:
             if member.flag_bits & 1:
                 raise SnapshotError(tr("{member} is encrypted", member=printable(member.filename)))
             if member.external_attr >> 28 not in (0, 4, 8):  # the type of a Unix file: folder 4, regular 8
-                raise SnapshotError(tr("{member} is a link or a device", member=printable(member.filename)))
+                yield member.filename, None
+                continue
             yield None if member.is_dir() else (member.filename, partial(archive.open, member))

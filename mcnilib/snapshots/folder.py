@@ -29,6 +29,7 @@ from mcnilib import writing
 from mcnilib.errors import McniError, StateSyntaxError, Unsupported, printable
 from mcnilib.language import tr
 from mcnilib.snapshots.files import FORMAT, WORLD, Names, Place, folder_name, parse_world, print_world
+from mcnilib.snapshots.sources.layout import reports_among
 from mcnilib.snapshots.targets.names import NAME_FILES
 from mcnilib.world.listing import LISTINGS
 
@@ -63,15 +64,38 @@ def read_folder(folder: Path) -> dict[str, str]:
         text = _read(top, WORLD, WORLD)
         if text is None:
             raise SnapshotError(tr("{world} is missing: this is no snapshot (docs/snapshot.md)", world=WORLD))
-        files, total = {WORLD: text}, 0
-        for path, content in _contents(top, [place.name for place in parse_world(text)[0]]):
-            files[path] = content
-            total += len(content)
-            if total > MAX_ALL:
-                raise SnapshotError(
-                    tr("{path} and what was read before it have more than {size} MB", path=path, size=MAX_ALL >> 20)
-                )
+        return {WORLD: text, **_counted(_contents(top, [place.name for place in parse_world(text)[0]]))}
+
+
+def _counted(contents: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return files, as long as they are not too many. Raises: SnapshotError."""
+    files, total = {}, 0
+    for path, content in contents:
+        files[path] = content
+        total += len(content)
+        if total > MAX_ALL:
+            raise SnapshotError(
+                tr("{path} and what was read before it have more than {size} MB", path=path, size=MAX_ALL >> 20)
+            )
     return files
+
+
+def reports_in(folder: Path) -> list[tuple[str, dict[str, str]]]:
+    """Return the reports of other tools in a folder that is no snapshot, as snapshots, each with its own folder.
+
+    Links are passed over. Raises: SnapshotError for a file that is too large.
+    """
+    if (folder / WORLD).exists():
+        return []
+    there = (Path(where) / name for where, _, names in os.walk(folder) for name in names)
+    paths = [path.relative_to(folder).as_posix() for path in there if not path.is_symlink()]
+    found = []
+    with _opened(folder, str(folder)) as top, located(f"{folder}/"):
+        for report in reports_among(paths):
+            wanted = ((path, _read(top, path, path)) for path in paths if report.wants(path))
+            files = _counted((path, text) for path, text in wanted if text is not None)
+            found.append((f"{folder}/{report.root}", report.texts(files, folder.resolve().name)))
+    return found
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from mcnilib.linux.unmodelled import Gap, Unseen, unreadable
 from mcnilib.snapshots.files import WORLD, Place, parse_world
 from mcnilib.snapshots.netns_ids import Home, connected, parse_ids, with_hidden
 from mcnilib.snapshots.nft_json import Ruleset, headings, ingress_chains, is_ruleset, native_tables
+from mcnilib.snapshots.sources.plain import Shortened, completed
 from mcnilib.snapshots.unsupported import (
     UNSHOWN,
     arp_rules,
@@ -77,6 +78,9 @@ def load_collected(files: Mapping[str, str]) -> World:
 def _load(files: Mapping[str, str], *, strict: bool) -> World:
     check_text(files.get(WORLD, ""), WORLD)
     places, segments, complete = parse_world(files.get(WORLD, ""))
+    shortened: Shortened = {}
+    if not strict:
+        files, shortened = completed(files, places)
     plugged = frozenset(port for segment in segments for port in segment.ports)
     readers = {
         place.name: _Reader(place, files, plugged, Reading(not strict, not complete, place.collected))
@@ -87,7 +91,9 @@ def _load(files: Mapping[str, str], *, strict: bool) -> World:
     if not strict:
         filters = {name: reader.filters() for name, reader in readers.items()}
         links = with_hidden((replace(home, links=links[home.name]) for home in homes), filters)
-    return World(tuple(reader.as_known(links[name]) for name, reader in readers.items()), segments, complete)
+    known = (reader.as_known(links[name]) for name, reader in readers.items())
+    namespaces = (ns.but(unseen=(*ns.unseen, *shortened[ns.name])) if ns.name in shortened else ns for ns in known)
+    return World(tuple(namespaces), segments, complete)
 
 
 class _Reader:

@@ -31,7 +31,10 @@ OTHERS = (
     *("CLOSING", "UNKNOWN"),
 )
 
-EVERYWHERE = ("0.0.0.0", "*")
+UNPINNED = ":unpinned"
+"""Behind a server that was typed: the source of its datagrams is chosen by their route."""
+
+ALL_ADDRESSES = ("0.0.0.0", "*")
 """All IPv4 addresses; `*` is an IPv6 socket that takes IPv4 as well, `[::ffff:A.B.C.D]` one that takes only IPv4."""
 
 
@@ -72,7 +75,7 @@ def _end(words: Words) -> tuple[IPv4Address | None, int, str]:
     if host.startswith("["):
         return None, int(port), dev
     try:
-        return ANY_ADDRESS if host in EVERYWHERE else IPv4Address(host), int(port), dev
+        return ANY_ADDRESS if host in ALL_ADDRESSES else IPv4Address(host), int(port), dev
     except AddressValueError:
         raise words.wrong(tr("{word!r} is not an IPv4 address", word=host)) from None
 
@@ -135,7 +138,11 @@ def own_port(flow: Flow, servers: Iterable[Listener]) -> None:
 
 
 def read_listeners(texts: Iterable[str]) -> tuple[Listener, ...]:
-    """Read `NETNS:PORT` as a server there, for TCP and UDP. Raises: QuestionError."""
+    """Read `NETNS:PORT` as a server there, for TCP and UDP.
+
+    A UDP server answers from the address it was asked on; with `:unpinned` behind the port the route of the answer
+    chooses, as for a program that does not ask for IP_PKTINFO. Raises: QuestionError.
+    """
     return tuple(listener for text in texts for listener in _servers(text))
 
 
@@ -179,8 +186,9 @@ def pointed_at(problem: McniError, line: str, number: int, start: int) -> StateS
 
 
 def _servers(text: str) -> Iterator[Listener]:
-    netns, colon, port = text.rpartition(":")
+    given = text.removesuffix(UNPINNED)
+    netns, colon, port = given.rpartition(":")
     if not colon or not netns:
-        raise QuestionError(tr("{text!r} is not NETNS:PORT", text=text))
+        raise QuestionError(tr("{text!r} is not NETNS:PORT, or NETNS:PORT:unpinned", text=text))
     yield Listener(netns, typed_port(port))
-    yield Listener(netns, typed_port(port), "udp", pinned=True)
+    yield Listener(netns, typed_port(port), "udp", pinned=given == text)

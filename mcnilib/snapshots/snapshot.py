@@ -21,7 +21,7 @@ from mcnilib.linux.text import check_text, names_of, nearest, not_there
 from mcnilib.linux.unmodelled import Gap, unreadable
 from mcnilib.snapshots.archive import Texts, snapshots_in
 from mcnilib.snapshots.files import save
-from mcnilib.snapshots.folder import SnapshotError, read_file, read_folder
+from mcnilib.snapshots.folder import SnapshotError, read_file, read_folder, reports_in
 from mcnilib.snapshots.load import load_collected
 from mcnilib.snapshots.merge import merged
 from mcnilib.snapshots.provenance import with_writers
@@ -250,7 +250,7 @@ def _located(parts: Iterable[tuple[str, Texts]]) -> Iterator[None]:
 
 def _read(path: Path) -> list[tuple[str, Texts]]:
     if path.is_dir():
-        return [(f"{path}/", read_folder(path))]
+        return reports_in(path) or [(f"{path}/", read_folder(path))]
     if str(path) != "-" and not path.exists():
         raise SnapshotError(tr("{path}: no such file or folder", path=path))
     return snapshots_in({str(path): read_file(path)})

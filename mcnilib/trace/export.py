@@ -5,10 +5,12 @@ The form is stable: keys are only added, and `format` counts up when one changes
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.linux.packet import Packet
+from mcnilib.trace.explain import conntrack_view
 from mcnilib.trace.trace import Branch, Journey, Outcome, Step, Trace
 from mcnilib.trace.why.reason import Reason
 from mcnilib.trace.why.reasons import reasons
@@ -28,10 +30,25 @@ def trace_to_json(trace: Trace) -> Json:
         "reasons": [_reason(reason) for reason in reasons(trace)],
         "notes": list(trace.notes),
         "journeys": [_journey(journey) for journey in trace.journeys],
-        "connections": {name: [_entry(entry) for entry in entries] for name, entries in trace.connections if entries},
+        "connections": _connections(dict(trace.connections)),
+        "before_close": _connections(_before_close(trace)),
     }
     sizes = {name: _outcome(end) for name, end in (("small", trace.small), ("large", trace.large)) if end}
     return data | sizes | (branches if trace.branches else {})
+
+
+def _connections(tables: Mapping[str, Iterable[Entry]]) -> Json:
+    return {name: there for name, entries in tables.items() if (there := [_entry(entry) for entry in entries])}
+
+
+def _before_close(trace: Trace) -> dict[str, tuple[Entry, ...]]:
+    """Return the connections of each namespace right before the first FIN; nothing where none was sent."""
+    numbers = [journey.number for journey in trace.journeys]
+    first = next((journey.number for journey in trace.journeys if "FIN" in journey.packet.kind), None)
+    if first is None or first == numbers[0]:
+        return {}
+    before = numbers[numbers.index(first) - 1]
+    return {name: conntrack_view(trace, name, before) for name, _ in trace.connections}
 
 
 def _branch(branch: Branch) -> Json:
@@ -93,6 +110,7 @@ def _step(step: Step) -> Json:
         "ctstate": str(step.ctstate),
         "changed": [{"field": f, "before": a, "after": b} for f, a, b in step.before.differences(step.after)],
         "to": list(step.to) if step.to else [],
+        "path": [f"{place}/{device}" if device else place for place, device in step.path],
         "fate": step.fate.value,
     }
     kept = {key: value for key, value in values.items() if value not in ("", [])}

@@ -27,6 +27,8 @@ from mcnilib.world.world import World
 PROBING = "net.ipv4.tcp_mtu_probing"
 SHOWN = 5
 """Namespaces that are named where there may be many."""
+_EVERYWHERE = (Unseen.PROGRAMS, Unseen.TABLES, Unseen.QUEUES, Unseen.KINDS, Unseen.ROUTES)
+"""What every packet may meet in a namespace."""
 
 
 def notes_on(world: World, trace: Trace) -> tuple[str, ...]:
@@ -83,9 +85,9 @@ def _late_marks(world: World, trace: Trace) -> Iterator[str]:
     meant = _route_of(world, marking[-1]) if marking and taken else None
     if meant and (meant.dev, meant.via) != (taken[-1].oif, getattr(taken[-1].line, "via", None)):
         yield tr(
-            "the request leaves {netns} by {device} and gets to {last}: {table} sets the mark {mark:#x} when the route "
-            "is chosen already, by `{rule}`; only mangle and DNAT in OUTPUT make Linux look it up again, and with the "
-            "mark it would find `{route}` in table {route_table}",
+            "the request leaves {netns} through {device} and gets to {last}: {table} sets the mark {mark:#x} when the "
+            "route is chosen already, by `{rule}`; only mangle and DNAT in OUTPUT make Linux look it up again, and "
+            "with the mark it would find `{route}` in table {route_table}",
             netns=taken[-1].netns,
             device=taken[-1].oif,
             last=trace.journeys[0].last.netns,
@@ -154,7 +156,7 @@ def _meetings(world: World, step: Step) -> Iterator[tuple[str, str]]:
     """
     crossed = [(netns, world[netns].link(dev)) for netns, dev in step.path if dev]
     for netns in dict.fromkeys((step.netns, *(netns for netns, _ in crossed))):
-        yield from ((netns, part) for part in (Unseen.PROGRAMS, Unseen.TABLES, Unseen.QUEUES))
+        yield from ((netns, part) for part in _EVERYWHERE)
     if step.stage is Stage.SOCKET and step.fate is Fate.REJECTED:
         yield step.netns, Unseen.SOCKETS
     if step.before.proto == "udp" and isinstance(step.line, ChainRule) and isinstance(step.line.target, Nat):

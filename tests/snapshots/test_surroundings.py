@@ -39,6 +39,7 @@ VERBS = {
     "scorm": ["scorm", "{}/x.zip", "--pyodide", "{there}"],
     "collect": ["collect", "{}/new", "--only", "nosuch"] if IS_ROOT else ["collect"],
     "merge": ["merge", "{there}", "{}/new"],
+    "snapshot": ["snapshot", "new", "--example"],
     "trace": ["trace", "{there}", "--from", "mac1", "--to", "tcp:10.233.101.2:80", "--table"],
     "verify": ["verify", "1", "--sample", "1", "--jobs", "1"],
     "fuzz": ["fuzz", "--worlds", "1"],

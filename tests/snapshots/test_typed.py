@@ -11,7 +11,7 @@ import pytest
 from mcnilib.cli import main
 from mcnilib.errors import StateSyntaxError
 from mcnilib.snapshots.snapshot import open_files, snapshot_of
-from mcnilib.snapshots.typed.report import EXAMPLE
+from mcnilib.snapshots.typed.report import TYPED_EXAMPLE
 from mcnilib.snapshots.typed.skeleton import skeleton
 from mcnilib.trace.explain import verdict
 
@@ -35,7 +35,7 @@ WORLDS = {
         "host a: eth0 10.0.0.1/24 @left, default via 10.0.0.254\n"
         "host b: eth0 10.0.1.1/24 @right, default via 10.0.1.254, listen 80",
         ("a", "tcp:10.0.1.1:80"),
-        "connect times out: packet 1 (SYN) is dropped on r",
+        "packet 1 (SYN) is dropped on r in forwarding",
     ),
     "a macvlan pod, which its own node does not reach": (
         "switch lan: alone\nhost n: eth0 10.0.0.1/24 @lan\npod p on n: net1 10.0.0.5/24 macvlan n/eth0",
@@ -122,7 +122,7 @@ def test_a_mistake_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_page_reads_what_was_typed() -> None:
-    files = {f"folder/{name}": text.encode() for name, text in skeleton(EXAMPLE).items()}
+    files = {f"folder/{name}": text.encode() for name, text in skeleton(TYPED_EXAMPLE).items()}
     snapshot = open_files(files)
     assert REJECTED in verdict(snapshot.trace(snapshot.flow("pod1", "tcp:10.43.0.1:443")))
 

@@ -215,7 +215,7 @@ def test_rules_of_both_backends_are_said() -> None:
 
 
 LATE = (
-    "the request leaves a by eth0 and gets to b: {table} sets the mark 0x1 when the route is chosen already, by "
+    "the request leaves a through eth0 and gets to b: {table} sets the mark 0x1 when the route is chosen already, by "
     "`-A OUTPUT -d 10.0.0.0/8 -j MARK --set-xmark 0x1/0xffffffff`; only mangle and DNAT in OUTPUT make Linux look it up "
     "again, and with the mark it would find `default via 10.0.3.1 dev eth1` in table 5"
 )
@@ -239,6 +239,6 @@ def test_a_mark_that_comes_after_the_route_was_chosen_is_named(tables: list[str]
     world = two_ways_out(*tables)
     said = [note for note in notes_on(world, talk(world, "tcp:10.0.2.2:80")) if "the request leaves" in note]
     if late and "0x0" in "".join(tables):
-        assert said and "leaves a by eth1" in said[0] and "sets the mark 0x0" in said[0]
+        assert said and "leaves a through eth1" in said[0] and "sets the mark 0x0" in said[0]
     else:
         assert said == ([LATE.format(table=late)] if late else [])

@@ -27,19 +27,25 @@ class SnapshotPanel(PanelFrame):
     """A question to a snapshot, and a place for commands that change its state."""
 
     def __init__(
-        self, snapshot: Snapshot, netns: str, to: str, listen: Sequence[str] = (), source: str = "", scale: float = 1.0
+        self,
+        snapshot: Snapshot,
+        netns: str,
+        to: str,
+        listen: Sequence[str] = (),
+        source: str = "",
+        scale: float = 1.0,
+        *,
+        sizes: tuple[int, int] = (0, 0),
+        patience: float = 5.0,
     ) -> None:
-        """Build the fields and ask at once."""
-        self.snapshot = snapshot
+        """Build the fields and ask at once; `sizes` and `patience` stay what they are."""
+        self.snapshot, self._sizes, self._patience = snapshot, sizes, patience
         self.client = _client(snapshot, netns)
         forms = tr("ADDRESS:PORT, a URL, a pod's or service's name, udp:ADDRESS:PORT, ADDRESS:PORT@outside")
         self.to = _field(tr("To"), to, forms)
         self.source = _field(tr("Source"), source, tr("ADDRESS, :PORT or ADDRESS:PORT the client binds to (optional)"))
         self.listen = _field(tr("Listening"), " ".join(listen), tr("NETNS:PORT ... beside those that were collected"))
-        self.commands = widgets.Textarea(
-            description=tr("What if"), placeholder="NETNS: iptables -D FORWARD 1", rows=3, style=WIDE,
-            continuous_update=False, layout=widgets.Layout(width="auto"),
-        )  # fmt: skip
+        self.commands = _commands_field()
         self.button = widgets.Button(description=tr("Trace"), tooltip=tr("Follow the packets"), icon="play")
         self.button.on_click(keeping(lambda _: self.ask()))
         self.view = TraceView(scale)
@@ -77,8 +83,8 @@ class SnapshotPanel(PanelFrame):
 
     @property
     def _inquiry(self) -> Inquiry:
-        fields = (self.client, self.to, self.source, self.listen, self.commands)
-        return Inquiry(*(field.value for field in fields))
+        typed = (self.client.value, self.to.value, self.source.value, self.listen.value, self.commands.value)
+        return Inquiry(*typed, self._sizes, self._patience)
 
     def _try(self, advice: Advice) -> None:
         """Put the commands of a repair behind those that are typed already: the panel asks anew."""
@@ -101,6 +107,13 @@ def _client(snapshot: Snapshot, netns: str) -> Any:
     hint = tr("a network namespace, or outside:ADDRESS@SEGMENT")
     options = {"options": names, "style": WIDE, "continuous_update": False, "tooltip": hint}
     return widgets.Combobox(value=client, description=tr("From"), **options)
+
+
+def _commands_field() -> Any:
+    """Return the field of the commands that are carried out first."""
+    layout = widgets.Layout(width="auto")
+    options = {"style": WIDE, "layout": layout, "continuous_update": False}
+    return widgets.Textarea(description=tr("What if"), placeholder="NETNS: iptables -D FORWARD 1", rows=3, **options)
 
 
 def _field(name: str, value: str, hint: str) -> Any:

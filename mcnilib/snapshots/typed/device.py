@@ -92,7 +92,7 @@ class TypedDevice:
         return ["link/ether", self.mac, "brd", BROADCAST_MAC]
 
 
-def read_device(words: Words) -> TypedDevice:
+def read_typed_device(words: Words) -> TypedDevice:
     """Read a device to the end of its line. Raises: StateSyntaxError."""
     name = words.take()
     if not _NAME.fullmatch(name):

@@ -21,12 +21,12 @@ from mcnilib.language import tr
 from mcnilib.linux.routing.route import TYPES
 from mcnilib.linux.text import Words, check_text, nearest
 from mcnilib.snapshots.files import folder_name
-from mcnilib.snapshots.typed.device import TypedDevice, read_device
+from mcnilib.snapshots.typed.device import TypedDevice, read_typed_device
 from mcnilib.trace.flow import ANY_ADDRESS, Listener
 
 RULES_FILE = "iptables.txt"
 
-EXAMPLE = """\
+TYPED_EXAMPLE = """\
 # A bug report in five minutes: a k3s node whose distribution came with a firewall. A pod asks the API server.
 #   mcni snapshot new --example > report.txt
 #   mcni snapshot new folder report.txt
@@ -194,7 +194,7 @@ class _Reader:
 
     def _device(self, host: TypedHost, statement: Statement) -> None:
         try:
-            device = read_device(statement.words)
+            device = read_typed_device(statement.words)
         except StateSyntaxError as wrong:
             meant = nearest(statement.text.split()[0], _STATEMENTS)
             raise statement.error(wrong.what if "?" in wrong.what else f"{wrong.what}{meant}", wrong.column) from None

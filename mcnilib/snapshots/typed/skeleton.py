@@ -28,7 +28,7 @@ from mcnilib.world.commands import run_command
 from mcnilib.world.listing import LISTINGS, Reading
 from mcnilib.world.world import Port, Segment
 
-DEVICES = "ip-address.txt"
+DEVICE_FILE = "ip-address.txt"
 
 
 def skeleton(text: str, source: str = "report") -> dict[str, str]:
@@ -101,7 +101,7 @@ def _files(host: TypedHost, report: TypedReport) -> Iterator[tuple[str, str]]:
     netns = new_netns(host.name)
     loopback = print_links(netns.links)
     with _pointed(devices):
-        links = parse_links(text, f"{host.name}/{DEVICES}", host.name, partial=True)
+        links = parse_links(text, f"{host.name}/{DEVICE_FILE}", host.name, partial=True)
     for link in links:
         netns = add_link(netns, link)
     for file, statements in host.pasted.items():
@@ -113,7 +113,7 @@ def _files(host: TypedHost, report: TypedReport) -> Iterator[tuple[str, str]]:
     printed = _printed(_after(netns, host), host)
     if host.servers:
         printed["ss.txt"] = print_listeners(host.servers)
-    for file, content in (printed | {DEVICES: loopback + text}).items():
+    for file, content in (printed | {DEVICE_FILE: loopback + text}).items():
         yield f"{host.name}/{file}", content
 
 

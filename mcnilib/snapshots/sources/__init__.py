@@ -1,0 +1,1 @@
+"""Snapshots that other tools gathered: which of their files holds which listing."""
