@@ -8,9 +8,9 @@ import pytest
 from l3_worlds import CASES, wireguard
 
 from mcnilib.errors import StateSyntaxError
-from mcnilib.linux.device.l3.kinds import WireGuard
+from mcnilib.linux.device.l3.kinds import Tun, WireGuard
 from mcnilib.linux.device.l3.wg_show import print_peers, with_peers
-from mcnilib.linux.device.link import Link
+from mcnilib.linux.device.link import Link, parse_links
 from mcnilib.snapshots.files import save
 from mcnilib.snapshots.snapshot import snapshot_of
 from mcnilib.trace.explain import verdict
@@ -102,3 +102,14 @@ def test_other_lines_are_refused_and_no_message_has_a_key(line: str) -> None:
     with pytest.raises(StateSyntaxError) as problem:
         with_peers(links(), line)
     assert "secret" not in str(problem.value)
+
+
+def test_an_address_with_a_peer_does_not_hide_what_a_tun_device_is() -> None:
+    text = "5: tun0: <POINTOPOINT,MULTICAST,NOARP,UP,LOWER_UP> mtu 1500 qdisc fq_codel state UNKNOWN group default qlen 500\n    link/none \n    tun type tun pi off vnet_hdr off persist off \n    inet 10.8.0.1 peer 10.8.0.2/32 scope global tun0\n"
+    (link,) = parse_links(text, partial=True)
+    assert (link.kind, [str(ip) for ip in link.ips]) == (Tun(), ["10.8.0.1"])
+    (tap,) = parse_links(
+        text.replace("type tun", "type tap").replace("link/none", "link/ether 02:00:00:00:00:05 brd ff:ff:ff:ff:ff:ff"),
+        partial=True,
+    )
+    assert tap.kind.unmodelled and "a tun device with type tap" in tap.kind.unmodelled.why
