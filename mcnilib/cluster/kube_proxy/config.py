@@ -24,7 +24,8 @@ class KubeProxy:
     `cluster_cidr` None: kube-proxy does not know which sources are pods and never masquerades by source. `nfacct`:
     the kernel can create accounting counters; when it cannot (no nfnetlink_acct, as in most containers and in the
     project's kernel lab) kube-proxy of 1.31 and later falls back to the plain rules, hence the default.
-    `tcp_be_liberal` is conntrack.tcpBeLiberal, 1.29 and later.
+    `tcp_be_liberal` is conntrack.tcpBeLiberal, 1.29 and later. `service_cidr`: what the ServiceCIDR API told it, which
+    only the nftables mode reads; None: nothing (without MultiCIDRServiceAllocator).
     """
 
     version: str
@@ -34,6 +35,7 @@ class KubeProxy:
     nfacct: bool = False
     random_fully: bool = True
     tcp_be_liberal: bool = False
+    service_cidr: IPv4Network | None = None
 
     def __post_init__(self) -> None:
         if self.version not in VERSIONS:

@@ -1,0 +1,314 @@
+"""kube-proxy in nftables mode, 1.29 to 1.35: the table `ip kube-proxy`, in the words of `nft list ruleset`.
+
+The text is what the tool prints of it, so it is read like the ruleset of any machine. Elements are sorted as nft prints
+them; chains stand in the order in which a first full sync makes them, services by name (the real one walks them in
+random order).
+Source: pkg/proxy/nftables/proxier.go of kubernetes, read in the lines of 1.29 (4f2dbb4e8fe3), 1.30 (84a2e12f4ce8), 1.33
+(b0f823e6ccd8) and 1.34 (d328a85c9fbd); TestOverallNFTablesRules of 1.34. That 1.29 and 1.30 answer NodePorts on all
+addresses by default, and 1.31 and later on the node's own one, is derived. Not written: IPv6.
+"""
+
+from __future__ import annotations
+
+from base64 import b32encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from ipaddress import IPv4Address
+
+from mcnilib.cluster.kube_proxy.config import KubeProxy
+from mcnilib.cluster.kube_proxy.view import ServiceView
+from mcnilib.cluster.spec import Endpoint, HostSpec, Service
+from mcnilib.linux.netfilter.nftables.rule import NftTable
+from mcnilib.linux.netfilter.nftables.text.ruleset import read_ruleset
+
+FIRST = 29
+"""The first minor version that has the mode (alpha)."""
+
+MASQUERADE = "0x00004000"
+"""1 << masqueradeBit, 14 by default, as nft prints a mark."""
+
+NAME_LENGTH = 240
+"""Longest part of a chain's name that tells service and endpoint; a longer one is cut."""
+
+
+def kube_proxy_table(proxy: KubeProxy, node: HostSpec, services: tuple[Service, ...], *, liberal: bool) -> NftTable:
+    """Return the table that a kube-proxy of this version writes; `liberal` as it was when it started."""
+    views = [ServiceView(proxy, node, service) for service in sorted(services, key=lambda s: s.full_name)]
+    text = "\n".join(_Writer(proxy, node, [NftService(view) for view in views], liberal).lines())
+    return read_ruleset(text, "kube-proxy")[0]
+
+
+def hashed(name: str) -> str:
+    """Return a service's or an endpoint's name as chains carry it: eight characters of a hash, then the name."""
+    text = f"{b32encode(sha256(name.encode()).digest()).decode()[:8]}-{name}"
+    return text if len(text) <= NAME_LENGTH else f"{text[: NAME_LENGTH - 3]}..."
+
+
+@dataclass(frozen=True)
+class NftService:
+    """One service port as its chains, elements and rules name it."""
+
+    view: ServiceView
+
+    @property
+    def service(self) -> Service:
+        """The service."""
+        return self.view.service
+
+    @cached_property
+    def name(self) -> str:
+        """`namespace/service/protocol/port`, with the hash before it."""
+        s = self.service
+        return hashed(f"{s.namespace}/{s.name}/{s.protocol}/{s.port_name}")
+
+    def endpoint(self, endpoint: Endpoint) -> str:
+        """The part of the name of an endpoint's chain behind `endpoint-`."""
+        s = self.service
+        return hashed(f"{s.namespace}/{s.name}/{s.protocol}/{s.port_name}__{endpoint.address}/{endpoint.port}")
+
+    @property
+    def internal(self) -> str:
+        """The chain that the service's own address leads to; empty where no endpoint may be used."""
+        usable = self.view.here if self.view.internal_local else self.view.everywhere
+        return f"{'local' if self.view.internal_local else 'service'}-{self.name}" if usable else ""
+
+    @property
+    def outside(self) -> tuple[IPv4Address, ...]:
+        """The addresses by which others reach it."""
+        return (*self.service.external_ips, *self.service.load_balancer_ips)
+
+    @property
+    def deaf(self) -> str:
+        """What becomes of packets from outside where no endpoint may take them; empty where one may."""
+        if not self.view.everywhere:
+            return "goto reject-chain"
+        return "drop" if self.view.external_local and not self.view.here else ""
+
+    def key(self, address: IPv4Address) -> str:
+        """The key of an address and the service's port."""
+        return f"{address} . {self.service.protocol} . {self.service.port}"
+
+
+class _Writer:
+    """Writes the table of one node."""
+
+    def __init__(self, proxy: KubeProxy, node: HostSpec, services: list[NftService], liberal: bool) -> None:
+        self.proxy, self.node, self.services, self.liberal = proxy, node, services, liberal
+        self.minor = proxy.minor
+        pods = f"ip saddr {{}}{proxy.cluster_cidr}" if proxy.cluster_cidr else ""
+        self.local, self.foreign = pods.format(""), pods.format("!= ")
+
+    def lines(self) -> Iterator[str]:
+        yield "table ip kube-proxy {"
+        yield '\tcomment "rules for kube-proxy"'
+        yield from self._sets()
+        yield from self._base_chains()
+        yield from self._constant_chains()
+        for service in self.services:
+            yield from self._service(service)
+        yield "}"
+
+    def _sets(self) -> Iterator[str]:
+        s, node_ports = self.services, [x for x in self.services if x.service.node_port]
+        if self.minor >= 30:
+            yield from _map(
+                "set", "cluster-ips", "ipv4_addr", "Active ClusterIPs", [str(x.service.cluster_ip) for x in s]
+            )
+        if not self._any_address:
+            comment = "IPs that accept NodePort traffic"
+            yield from _map("set", "nodeport-ips", "ipv4_addr", comment, [str(self.node.address.ip)])
+        address, port = "ipv4_addr . inet_proto . inet_service : verdict", "inet_proto . inet_service : verdict"
+        comment = "vmap to drop or reject packets to services with no endpoints"
+        yield from _map("map", "no-endpoint-services", address, comment, self._without_endpoints())
+        comment = "vmap to drop or reject packets to service nodeports with no endpoints"
+        without = [x for x in node_ports if x.deaf]
+        yield from _map(
+            "map", "no-endpoint-nodeports", port, comment, (_noted(_node_port(x), x, x.deaf) for x in without)
+        )
+        if self.minor >= 30:
+            comment = "destinations that are subject to LoadBalancerSourceRanges"
+            ranged = ((x, ip) for x in s for ip in x.service.load_balancer_ips if x.service.source_ranges)
+            yield from _map(
+                "map", "firewall-ips", address, comment, (f"{x.key(ip)} : goto firewall-{x.name}" for x, ip in ranged)
+            )
+        comment = "ClusterIP, ExternalIP and LoadBalancer IP traffic"
+        yield from _map("map", "service-ips", address, comment, self._served())
+        served = (f"{_node_port(x)} : goto external-{x.name}" for x in node_ports if x.view.everywhere)
+        yield from _map("map", "service-nodeports", port, "NodePort traffic", served)
+        for x in s:
+            for endpoint in x.view.reachable if x.service.affinity else ():
+                yield from _affinity(x.endpoint(endpoint), x.service.affinity)
+
+    @property
+    def _any_address(self) -> bool:
+        return self.minor < 31
+
+    def _without_endpoints(self) -> Iterator[str]:
+        for x in self.services:
+            if not x.internal:
+                verdict = "drop" if x.view.everywhere else "goto reject-chain"
+                yield _noted(x.key(x.service.cluster_ip), x, verdict)
+            yield from (_noted(x.key(ip), x, x.deaf) for ip in x.outside if x.deaf)
+
+    def _served(self) -> Iterator[str]:
+        for x in self.services:
+            if x.internal:
+                yield f"{x.key(x.service.cluster_ip)} : goto {x.internal}"
+            yield from (f"{x.key(ip)} : goto external-{x.name}" for ip in x.outside if x.view.everywhere)
+
+    def _base_chains(self) -> Iterator[str]:
+        new = "ct state new jump {}"
+        checks = ("endpoints-check",) if self.minor < 31 else ("service-endpoints-check",)
+        inputs = checks if self.minor < 31 else ("nodeport-endpoints-check", *checks)
+        firewall, last = ("firewall-check",), ("cluster-ips-check",) if self.minor >= 30 else ()
+        jumps = {name: [*map(new.format, to)] for name, to in self._jumps(inputs, checks, firewall, last).items()}
+        if self.minor == FIRST:
+            jumps["filter-forward"].insert(1, "jump forward")
+        for name, rules in jumps.items():
+            yield from _chain(
+                name, rules, f"type filter hook {name.split('-')[1]} priority {self._priority(name)}; policy accept;"
+            )
+        for name, priority, to in (
+            ("nat-prerouting", "dstnat", "services"),
+            ("nat-output", "-100", "services"),
+            ("nat-postrouting", "srcnat", "masquerading"),
+        ):
+            hook = name.split("-")[1]
+            yield from _chain(name, [f"jump {to}"], f"type nat hook {hook} priority {priority}; policy accept;")
+
+    def _jumps(
+        self, inputs: tuple[str, ...], checks: tuple[str, ...], firewall: tuple[str, ...], last: tuple[str, ...]
+    ) -> dict[str, tuple[str, ...]]:
+        if self.minor >= 34:
+            return {
+                "filter-prerouting-pre-dnat": firewall, "filter-output-pre-dnat": firewall, "filter-input": inputs,
+                "filter-forward": (*checks, *last), "filter-output": (*checks, *last),
+            }  # fmt: skip
+        if self.minor == FIRST:
+            return {f"filter-{hook}": (*checks, *firewall) for hook in ("input", "forward", "output")}
+        return {
+            "filter-prerouting": firewall, "filter-input": inputs, "filter-forward": (*checks, *last),
+            "filter-output": (*checks, *firewall), "filter-output-post-dnat": last,
+        }  # fmt: skip
+
+    def _priority(self, chain: str) -> str:
+        if self.minor == FIRST:
+            return "-101"
+        if chain.endswith("post-dnat"):
+            return "-90"
+        early = self.minor < 34 or chain.endswith("pre-dnat")
+        return "filter" if not early else "dstnat - 10" if "prerouting" in chain else "-110"
+
+    def _constant_chains(self) -> Iterator[str]:
+        port, marked = "meta l4proto . th dport", f"meta mark & {MASQUERADE}"
+        nodes = "fib daddr type local ip daddr != 127.0.0.0/8" if self._any_address else "ip daddr @nodeport-ips"
+        services = f"ip daddr . {port} vmap @no-endpoint-services"
+        node_ports = f"{nodes} {port} vmap @no-endpoint-nodeports"
+        if self.minor < 31:
+            yield from _chain("endpoints-check", [services, node_ports])
+        else:
+            yield from _chain("nodeport-endpoints-check", [node_ports])
+            yield from _chain("service-endpoints-check", [services])
+        if self.minor == FIRST:
+            yield from _chain("forward", [] if self.liberal else ["ct state invalid drop"])
+            yield from _chain("firewall-check", [])
+        else:
+            yield from _chain("firewall-check", [f"ip daddr . {port} vmap @firewall-ips"])
+        yield from _chain(
+            "services", [f"ip daddr . {port} vmap @service-ips", f"{nodes} {port} vmap @service-nodeports"]
+        )
+        yield from _chain(
+            "masquerading",
+            [f"{marked} == 0x00000000 return", f"meta mark set meta mark ^ {MASQUERADE}", "masquerade fully-random"],
+        )
+        if self.minor >= 30:
+            rules = ['ip daddr @cluster-ips reject comment "Reject traffic to invalid ports of ClusterIPs"']
+            if self.proxy.service_cidr:
+                rules += [f'ip daddr {self.proxy.service_cidr} drop comment "Drop traffic to unallocated ClusterIPs"']
+            yield from _chain("cluster-ips-check", rules)
+        yield from _chain("mark-for-masquerade", [f"meta mark set meta mark | {MASQUERADE}"])
+        yield from _chain(
+            "reject-chain", ["reject"], 'comment "helper for @no-endpoint-services / @no-endpoint-nodeports"'
+        )
+
+    def _service(self, x: NftService) -> Iterator[str]:
+        """Yield the chains of one service, in the order in which they are made."""
+        view, s = x.view, x.service
+        for endpoint in view.reachable:
+            yield from _chain(f"endpoint-{x.endpoint(endpoint)}", self._endpoint(x, endpoint))
+        for prefix, endpoints, used in (
+            ("service", view.everywhere, view.uses_cluster),
+            ("local", view.here, view.uses_local),
+        ):
+            chain = f"{prefix}-{x.name}"
+            if used and endpoints:
+                yield from _chain(chain, self._balance(x, endpoints, own=chain == x.internal))
+        if view.external and view.everywhere:
+            yield from _chain(f"external-{x.name}", self._external(x))
+        if s.load_balancer_ips and s.source_ranges:
+            ranges = ", ".join(map(str, s.source_ranges))
+            allowed = f"{{ {ranges} }}" if len(s.source_ranges) > 1 else ranges
+            yield from _chain(f"firewall-{x.name}", [f"ip saddr != {allowed} drop"])
+
+    def _endpoint(self, x: NftService, endpoint: Endpoint) -> list[str]:
+        seen = [f"update @affinity-{x.endpoint(endpoint)} {{ ip saddr }}"] if x.service.affinity else []
+        return [
+            f"ip saddr {endpoint.address} jump mark-for-masquerade",
+            *seen,
+            f"meta l4proto {x.service.protocol} dnat to {endpoint.address}:{endpoint.port}",
+        ]
+
+    def _balance(self, x: NftService, endpoints: tuple[Endpoint, ...], *, own: bool) -> list[str]:
+        s, chosen = x.service, ", ".join(f"{i} : goto endpoint-{x.endpoint(e)}" for i, e in enumerate(endpoints))
+        port = f" {s.protocol} dport {s.port}" if self.minor < 34 else ""
+        source = "" if self.proxy.masquerade_all else f" {self.foreign}"
+        masquerade = own and (self.proxy.masquerade_all or bool(self.foreign))
+        head = [f"ip daddr {s.cluster_ip}{port}{source} jump mark-for-masquerade"] if masquerade else []
+        if s.affinity:
+            names = map(x.endpoint, endpoints)
+            head += [f"ip saddr @affinity-{name} goto endpoint-{name}" for name in names]
+        return [*head, f"numgen random mod {len(endpoints)} vmap {{ {chosen} }}"]
+
+    def _external(self, x: NftService) -> list[str]:
+        cluster = f"goto service-{x.name}"
+        if not x.view.external_local:
+            return ["jump mark-for-masquerade", cluster]
+        rules = [f'{self.local} {cluster} comment "short-circuit pod traffic"'] if self.local else []
+        rules += ['fib saddr type local jump mark-for-masquerade comment "masquerade local traffic"']
+        rules += [f'fib saddr type local {cluster} comment "short-circuit local traffic"']
+        return [*rules, *([f"goto local-{x.name}"] if x.view.here else [])]
+
+
+def _map(
+    kind: str, name: str, type: str, comment: str, elements: Iterator[str] | list[str] | map[str]
+) -> Iterator[str]:
+    yield f"\t{kind} {name} {{"
+    yield f"\t\ttype {type}"
+    yield f'\t\tcomment "{comment}"'
+    if members := ", ".join(elements):
+        yield f"\t\telements = {{ {members} }}"
+    yield "\t}"
+
+
+def _affinity(name: str, seconds: int) -> Iterator[str]:
+    """Yield the set that remembers an endpoint's clients; that a rule adds to it gives it a size."""
+    yield f"\tset affinity-{name} {{"
+    units = ((seconds // 3600, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s"))
+    shown = "".join(f"{number}{unit}" for number, unit in units if number)
+    yield from ("\t\ttype ipv4_addr", "\t\tsize 65535", "\t\tflags dynamic,timeout", f"\t\ttimeout {shown}", "\t}")
+
+
+def _chain(name: str, rules: list[str], head: str = "") -> Iterator[str]:
+    yield f"\tchain {name} {{"
+    yield from (f"\t\t{line}" for line in (*([head] if head else []), *rules))
+    yield "\t}"
+
+
+def _node_port(x: NftService) -> str:
+    return f"{x.service.protocol} . {x.service.node_port}"
+
+
+def _noted(key: str, x: NftService, verdict: str) -> str:
+    return f'{key} comment "{x.service.full_name}" : {verdict}'
