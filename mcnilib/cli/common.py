@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mcnilib.cli.parser import Parser
-from mcnilib.cluster.settings import Option, SettingError, Settings, option, options
+from mcnilib.cluster.settings import SHORT, Option, SettingError, Settings, option, options
 from mcnilib.errors import McniError, StateSyntaxError, capital
 from mcnilib.language import listed, mark, tr
 from mcnilib.scenarios import Scenario, ScenarioError, all_scenarios, scenarios
@@ -249,6 +249,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         start = tr("(default: the scenario's, else {text})", text=setting.text(setting.default))
         group.add_argument(
             f"--{setting.name}",
+            *(f"--{short}" for short, name in SHORT.items() if name == setting.name),
             metavar="|".join(setting.texts) if len(setting.texts) < 5 else "VALUE",
             help=f"{setting.help} {start}".replace("%", "%%"),
         )

@@ -115,18 +115,22 @@ def _kubelet(cluster: Cluster, version: str) -> Event:
     return Event("start the kubelet", f"version {version} writes its chains on every node", changes)
 
 
-ProxyKey = tuple[str, bool, bool, str, TrafficPolicy]
+ProxyKey = tuple[str, str, bool, bool, str, TrafficPolicy]
 
 
 def _proxy_key(settings: Settings) -> ProxyKey:
     s = settings
-    return s.kube_proxy, s.cluster_cidr, s.masquerade_all, s.endpoint, s.external_policy
+    return s.kube_proxy, s.kube_proxy_mode, s.cluster_cidr, s.masquerade_all, s.endpoint, s.external_policy
 
 
 @lru_cache(maxsize=1024)
 def _kube_proxy(key: ProxyKey, cluster: Cluster, verb: str) -> Event:
-    version, knows_cidr, masquerade_all, endpoint, policy = key
-    proxy = KubeProxy(version, cluster.pod_cidr if knows_cidr else None, masquerade_all)
+    version, mode, knows_cidr, masquerade_all, endpoint, policy = key
+    proxy = KubeProxy(version, cluster.pod_cidr if knows_cidr else None, masquerade_all, mode=mode)
+    if not proxy.starts:
+        return Event(
+            f"{verb} kube-proxy", f"version {version} does not know the mode {mode}: it exits, and writes no rule"
+        )
     web = cluster.web_ports(*(() if endpoint == "none" else (endpoint,)), policy=policy)
     changes = tuple(change(node.name, start_kube_proxy, proxy, node, web) for node in cluster.nodes)
     did = f"version {version} looks at {BE_LIBERAL}" if proxy.reads_be_liberal else f"version {version}"

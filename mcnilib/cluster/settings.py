@@ -130,6 +130,15 @@ class Settings:
                   "if nf_conntrack_tcp_be_liberal is 1 when it starts"),
         changes=mark("the rules kube-proxy writes; KUBE-FORWARD in table filter"),
     )  # fmt: skip
+    kube_proxy_mode: str = choice_field(
+        mark("kube-proxy mode"),
+        "iptables",
+        "nftables",
+        default="iptables",
+        help=mark("nftables: kube-proxy 1.29 and later writes the table `ip kube-proxy` of nftables; from 1.30 on "
+                  "without a drop of INVALID packets; before 1.29 it does not know the mode and writes nothing"),
+        changes=mark("mode of the KubeProxyConfiguration (--proxy-mode): the rules kube-proxy writes"),
+    )  # fmt: skip
     be_liberal: bool = switch(
         "nf_conntrack_tcp_be_liberal",
         DIGITS,
@@ -361,6 +370,10 @@ class Settings:
         return " ".join(f"--{name} {_quoted(text)}" for name, text in self.texts(changed=True).items()) or "defaults"
 
 
+SHORT = {"mode": "kube-proxy-mode"}
+"""Shorter names for settings, as they may be typed."""
+
+
 @cache
 def options() -> tuple[Option, ...]:
     """Return all settings in the order of declaration."""
@@ -371,6 +384,7 @@ def options() -> tuple[Option, ...]:
 def option(name: str) -> Option:
     """Return a setting by its name, as an option (`--kube-proxy`, `kube-proxy`) or attribute (`kube_proxy`)."""
     plain = name.removeprefix("--").replace("_", "-")
+    plain = SHORT.get(plain, plain)
     by_name = {o.name: o for o in options()}
     if plain in by_name:
         return by_name[plain]

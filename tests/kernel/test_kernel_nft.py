@@ -10,6 +10,7 @@ from nft_worlds import CASES
 from mcnilib.kernel.compare.compare import compare_traces
 from mcnilib.kernel.lab.workers import Worker
 from mcnilib.kernel.observe.observe import converse
+from mcnilib.scenarios import scenario
 from mcnilib.trace.run import run
 
 pytestmark = pytest.mark.kernel
@@ -25,3 +26,24 @@ def test_model_and_kernel_agree_at_every_rule(name: str, worker: Worker) -> None
     report = compare_traces(run(case.world, flow, listeners), kernel, flow, listeners)
     assert not report.mismatches, "\n".join(map(str, report.mismatches))
     assert kernel.outcome.verdict.value == case.verdict
+
+
+@pytest.mark.parametrize(
+    ("number", "version", "verdict"),
+    [
+        ("7", "1.28", "connected"),  # it knows no such mode: no rule is written
+        ("7", "1.29", "connect succeeds, then hangs"),
+        ("7", "1.33", "connected"),
+        ("9", "1.30", "connected"),
+        ("5", "1.34", "connect times out"),
+        ("13", "1.35", "connected"),
+    ],
+)
+def test_a_lesson_in_nftables_mode_ends_as_on_the_kernel(number, version, verdict, worker: Worker) -> None:
+    story = scenario(number)
+    settings = story.start().but(kube_proxy=version, kube_proxy_mode="nftables")
+    world, flow, listeners = story.world(settings), story.flow(settings), story.listeners(settings)
+    model = run(world, flow, listeners)
+    report = compare_traces(model, worker.run(converse, world, flow, listeners), flow, listeners)
+    assert not report.mismatches, "\n".join(map(str, report.mismatches))
+    assert model.outcome.verdict.value == verdict

@@ -1,11 +1,12 @@
-"""kube-proxy in iptables mode, every minor release from 1.22 on: what it writes into a node, and when it looks at it.
+"""kube-proxy, every minor release from 1.22 on: what it writes into a node, and when it looks at it.
 
     config     a version, and what depends on it     services       chains that every node has, the jumps to them,
     view       a service as one node sees it, and                   and chains of a service from 1.24 on
                how one of its endpoints is chosen    legacy         the same for 1.22 and 1.23
     start      what kube-proxy and the kubelet write when they start, and the sysctl read then
+    nftables   the table of the nftables mode, from 1.29 on
 
-Not modelled: IPv6, the ipvs and nftables modes, topology hints, terminating endpoints, more than 1000 endpoints
+Not modelled: IPv6, the ipvs mode, topology hints, terminating endpoints, more than 1000 endpoints
 (comments dropped).
 """
 

@@ -25,7 +25,7 @@ class KubeProxy:
     the kernel can create accounting counters; when it cannot (no nfnetlink_acct, as in most containers and in the
     project's kernel lab) kube-proxy of 1.31 and later falls back to the plain rules, hence the default.
     `tcp_be_liberal` is conntrack.tcpBeLiberal, 1.29 and later. `service_cidr`: what the ServiceCIDR API told it, which
-    only the nftables mode reads; None: nothing (without MultiCIDRServiceAllocator).
+    only the nftables mode reads; None: nothing (without MultiCIDRServiceAllocator). `mode`: iptables or nftables.
     """
 
     version: str
@@ -36,6 +36,7 @@ class KubeProxy:
     random_fully: bool = True
     tcp_be_liberal: bool = False
     service_cidr: IPv4Network | None = None
+    mode: str = "iptables"
 
     def __post_init__(self) -> None:
         if self.version not in VERSIONS:
@@ -52,9 +53,17 @@ class KubeProxy:
         return int(self.version.split(".")[1])
 
     @property
+    def starts(self) -> bool:
+        """Whether it knows its mode; 1.28 and older exit with `unsupported mode` for nftables (alpha in 1.29)."""
+        return self.mode == "iptables" or self.minor >= 29
+
+    @property
     def reads_be_liberal(self) -> bool:
-        """Whether it looks at nf_conntrack_tcp_be_liberal when it starts. Source: kubernetes pull request 120412."""
-        return self.minor >= 29
+        """Whether it looks at nf_conntrack_tcp_be_liberal when it starts; in nftables mode only 1.29 does.
+
+        Source: kubernetes pull requests 120412, 122663.
+        """
+        return self.minor >= 29 if self.mode == "iptables" else self.minor == 29
 
     @property
     def drops_in_filter(self) -> bool:

@@ -11,7 +11,7 @@ addresses by default, and 1.31 and later on the node's own one, is derived. Not 
 from __future__ import annotations
 
 from base64 import b32encode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -23,13 +23,15 @@ from mcnilib.cluster.spec import Endpoint, HostSpec, Service
 from mcnilib.linux.netfilter.nftables.rule import NftTable
 from mcnilib.linux.netfilter.nftables.text.ruleset import read_ruleset
 
-FIRST = 29
+_PORT = "meta l4proto . th dport"
+
+_FIRST = 29
 """The first minor version that has the mode (alpha)."""
 
 MASQUERADE = "0x00004000"
 """1 << masqueradeBit, 14 by default, as nft prints a mark."""
 
-NAME_LENGTH = 240
+_NAME_LENGTH = 240
 """Longest part of a chain's name that tells service and endpoint; a longer one is cut."""
 
 
@@ -43,7 +45,7 @@ def kube_proxy_table(proxy: KubeProxy, node: HostSpec, services: tuple[Service, 
 def hashed(name: str) -> str:
     """Return a service's or an endpoint's name as chains carry it: eight characters of a hash, then the name."""
     text = f"{b32encode(sha256(name.encode()).digest()).decode()[:8]}-{name}"
-    return text if len(text) <= NAME_LENGTH else f"{text[: NAME_LENGTH - 3]}..."
+    return text if len(text) <= _NAME_LENGTH else f"{text[: _NAME_LENGTH - 3]}..."
 
 
 @dataclass(frozen=True)
@@ -111,35 +113,38 @@ class _Writer:
         yield "}"
 
     def _sets(self) -> Iterator[str]:
-        s, node_ports = self.services, [x for x in self.services if x.service.node_port]
+        """Yield sets and maps in the order in which they are made, those of session affinity last."""
         if self.minor >= 30:
-            yield from _map(
-                "set", "cluster-ips", "ipv4_addr", "Active ClusterIPs", [str(x.service.cluster_ip) for x in s]
-            )
+            addresses = (str(x.service.cluster_ip) for x in self.services)
+            yield from _map("set", "cluster-ips", "ipv4_addr", "Active ClusterIPs", addresses)
         if not self._any_address:
-            comment = "IPs that accept NodePort traffic"
-            yield from _map("set", "nodeport-ips", "ipv4_addr", comment, [str(self.node.address.ip)])
-        address, port = "ipv4_addr . inet_proto . inet_service : verdict", "inet_proto . inet_service : verdict"
-        comment = "vmap to drop or reject packets to services with no endpoints"
-        yield from _map("map", "no-endpoint-services", address, comment, self._without_endpoints())
-        comment = "vmap to drop or reject packets to service nodeports with no endpoints"
-        without = [x for x in node_ports if x.deaf]
-        yield from _map(
-            "map", "no-endpoint-nodeports", port, comment, (_noted(_node_port(x), x, x.deaf) for x in without)
-        )
-        if self.minor >= 30:
-            comment = "destinations that are subject to LoadBalancerSourceRanges"
-            ranged = ((x, ip) for x in s for ip in x.service.load_balancer_ips if x.service.source_ranges)
-            yield from _map(
-                "map", "firewall-ips", address, comment, (f"{x.key(ip)} : goto firewall-{x.name}" for x, ip in ranged)
-            )
-        comment = "ClusterIP, ExternalIP and LoadBalancer IP traffic"
-        yield from _map("map", "service-ips", address, comment, self._served())
-        served = (f"{_node_port(x)} : goto external-{x.name}" for x in node_ports if x.view.everywhere)
-        yield from _map("map", "service-nodeports", port, "NodePort traffic", served)
-        for x in s:
+            comment, own = "IPs that accept NodePort traffic", [str(self.node.address.ip)]
+            yield from _map("set", "nodeport-ips", "ipv4_addr", comment, own)
+        for name, key, comment, elements in self._maps():
+            yield from _map("map", name, f"{key} : verdict", comment, elements)
+        for x in self.services:
             for endpoint in x.view.reachable if x.service.affinity else ():
                 yield from _affinity(x.endpoint(endpoint), x.service.affinity)
+
+    def _maps(self) -> Iterator[tuple[str, str, str, Iterator[str]]]:
+        """Yield the maps: name, type of the key, comment, elements."""
+        address, port = "ipv4_addr . inet_proto . inet_service", "inet_proto . inet_service"
+        without = "vmap to drop or reject packets to {} with no endpoints"
+        yield "no-endpoint-services", address, without.format("services"), self._without_endpoints()
+        yield "no-endpoint-nodeports", port, without.format("service nodeports"), self._without_on_nodes()
+        if self.minor >= 30:
+            comment = "destinations that are subject to LoadBalancerSourceRanges"
+            ranged = ((x, ip) for x in self.services for ip in x.service.load_balancer_ips if x.service.source_ranges)
+            yield "firewall-ips", address, comment, (f"{x.key(ip)} : goto firewall-{x.name}" for x, ip in ranged)
+        yield "service-ips", address, "ClusterIP, ExternalIP and LoadBalancer IP traffic", self._served()
+        served = (f"{_node_port(x)} : goto external-{x.name}" for x in self._on_nodes() if x.view.everywhere)
+        yield "service-nodeports", port, "NodePort traffic", served
+
+    def _on_nodes(self) -> Iterator[NftService]:
+        return (x for x in self.services if x.service.node_port)
+
+    def _without_on_nodes(self) -> Iterator[str]:
+        return (_noted(_node_port(x), x, x.deaf) for x in self._on_nodes() if x.deaf)
 
     @property
     def _any_address(self) -> bool:
@@ -164,7 +169,7 @@ class _Writer:
         inputs = checks if self.minor < 31 else ("nodeport-endpoints-check", *checks)
         firewall, last = ("firewall-check",), ("cluster-ips-check",) if self.minor >= 30 else ()
         jumps = {name: [*map(new.format, to)] for name, to in self._jumps(inputs, checks, firewall, last).items()}
-        if self.minor == FIRST:
+        if self.minor == _FIRST:
             jumps["filter-forward"].insert(1, "jump forward")
         for name, rules in jumps.items():
             yield from _chain(
@@ -186,7 +191,7 @@ class _Writer:
                 "filter-prerouting-pre-dnat": firewall, "filter-output-pre-dnat": firewall, "filter-input": inputs,
                 "filter-forward": (*checks, *last), "filter-output": (*checks, *last),
             }  # fmt: skip
-        if self.minor == FIRST:
+        if self.minor == _FIRST:
             return {f"filter-{hook}": (*checks, *firewall) for hook in ("input", "forward", "output")}
         return {
             "filter-prerouting": firewall, "filter-input": inputs, "filter-forward": (*checks, *last),
@@ -194,7 +199,7 @@ class _Writer:
         }  # fmt: skip
 
     def _priority(self, chain: str) -> str:
-        if self.minor == FIRST:
+        if self.minor == _FIRST:
             return "-101"
         if chain.endswith("post-dnat"):
             return "-90"
@@ -202,36 +207,35 @@ class _Writer:
         return "filter" if not early else "dstnat - 10" if "prerouting" in chain else "-110"
 
     def _constant_chains(self) -> Iterator[str]:
-        port, marked = "meta l4proto . th dport", f"meta mark & {MASQUERADE}"
+        """Yield the chains that every table of this version has."""
         nodes = "fib daddr type local ip daddr != 127.0.0.0/8" if self._any_address else "ip daddr @nodeport-ips"
-        services = f"ip daddr . {port} vmap @no-endpoint-services"
-        node_ports = f"{nodes} {port} vmap @no-endpoint-nodeports"
-        if self.minor < 31:
-            yield from _chain("endpoints-check", [services, node_ports])
-        else:
-            yield from _chain("nodeport-endpoints-check", [node_ports])
-            yield from _chain("service-endpoints-check", [services])
-        if self.minor == FIRST:
-            yield from _chain("forward", [] if self.liberal else ["ct state invalid drop"])
-            yield from _chain("firewall-check", [])
-        else:
-            yield from _chain("firewall-check", [f"ip daddr . {port} vmap @firewall-ips"])
-        yield from _chain(
-            "services", [f"ip daddr . {port} vmap @service-ips", f"{nodes} {port} vmap @service-nodeports"]
-        )
-        yield from _chain(
-            "masquerading",
-            [f"{marked} == 0x00000000 return", f"meta mark set meta mark ^ {MASQUERADE}", "masquerade fully-random"],
-        )
+        yield from self._checks(f"{nodes} {_PORT} vmap @no-endpoint-nodeports")
+        served = [f"ip daddr . {_PORT} vmap @service-ips", f"{nodes} {_PORT} vmap @service-nodeports"]
+        yield from _chain("services", served)
+        unmarked = f"meta mark & {MASQUERADE} == 0x00000000 return"
+        masquerade = [unmarked, f"meta mark set meta mark ^ {MASQUERADE}", "masquerade fully-random"]
+        yield from _chain("masquerading", masquerade)
         if self.minor >= 30:
             rules = ['ip daddr @cluster-ips reject comment "Reject traffic to invalid ports of ClusterIPs"']
             if self.proxy.service_cidr:
                 rules += [f'ip daddr {self.proxy.service_cidr} drop comment "Drop traffic to unallocated ClusterIPs"']
             yield from _chain("cluster-ips-check", rules)
         yield from _chain("mark-for-masquerade", [f"meta mark set meta mark | {MASQUERADE}"])
-        yield from _chain(
-            "reject-chain", ["reject"], 'comment "helper for @no-endpoint-services / @no-endpoint-nodeports"'
-        )
+        helper = 'comment "helper for @no-endpoint-services / @no-endpoint-nodeports"'
+        yield from _chain("reject-chain", ["reject"], helper)
+
+    def _checks(self, node_ports: str) -> Iterator[str]:
+        """Yield the chains of table filter's hooks: services without endpoints, and who may ask a load balancer."""
+        services = f"ip daddr . {_PORT} vmap @no-endpoint-services"
+        if self.minor < 31:
+            yield from _chain("endpoints-check", [services, node_ports])
+        else:
+            yield from _chain("nodeport-endpoints-check", [node_ports])
+            yield from _chain("service-endpoints-check", [services])
+        if self.minor == _FIRST:
+            yield from _chain("forward", [] if self.liberal else ["ct state invalid drop"])
+        ranges = [f"ip daddr . {_PORT} vmap @firewall-ips"] if self.minor > _FIRST else []
+        yield from _chain("firewall-check", ranges)
 
     def _service(self, x: NftService) -> Iterator[str]:
         """Yield the chains of one service, in the order in which they are made."""
@@ -281,9 +285,7 @@ class _Writer:
         return [*rules, *([f"goto local-{x.name}"] if x.view.here else [])]
 
 
-def _map(
-    kind: str, name: str, type: str, comment: str, elements: Iterator[str] | list[str] | map[str]
-) -> Iterator[str]:
+def _map(kind: str, name: str, type: str, comment: str, elements: Iterable[str]) -> Iterator[str]:
     yield f"\t{kind} {name} {{"
     yield f"\t\ttype {type}"
     yield f'\t\tcomment "{comment}"'

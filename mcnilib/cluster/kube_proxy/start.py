@@ -17,6 +17,7 @@ from functools import lru_cache
 from mcnilib.cluster.intern import replace_chains
 from mcnilib.cluster.kube_proxy.config import KubeProxy, RuleLine, Rules
 from mcnilib.cluster.kube_proxy.legacy import legacy_rules
+from mcnilib.cluster.kube_proxy.nftables import kube_proxy_table
 from mcnilib.cluster.kube_proxy.restore import ensure_chains, ensure_rules, restore
 from mcnilib.cluster.kube_proxy.services import (
     MARTIANS,
@@ -32,6 +33,7 @@ from mcnilib.cluster.spec import HostSpec, Service
 from mcnilib.gc_pause import gc_paused
 from mcnilib.language import mark
 from mcnilib.linux.netfilter.iptables.edit import find_table
+from mcnilib.linux.netfilter.nftables.rule import NftTable
 from mcnilib.linux.netns import Netns, set_sysctl
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.sysctl import get_flag
@@ -92,7 +94,11 @@ CANARIES = tuple((table, "KUBE-PROXY-CANARY") for table in ("mangle", "nat", "fi
 @gc_paused()
 def start_kube_proxy(netns: Netns, proxy: KubeProxy, node: HostSpec, services: tuple[Service, ...] = ()) -> Netns:
     """Write what kube-proxy writes when it starts on `node`; starting again is a restart."""
+    if not proxy.starts:
+        return netns
     netns = _sysctls(netns, proxy)
+    if proxy.mode == "nftables":
+        return _start_nftables(netns, proxy, node, services)
     written = rules(proxy, node, services, liberal=get_flag(netns.sysctls, BE_LIBERAL))
     wanted = tuple(jumps(proxy))
     targets = tuple((line.table, line.text.rsplit(" ", 1)[1]) for line in wanted)
@@ -101,6 +107,22 @@ def start_kube_proxy(netns: Netns, proxy: KubeProxy, node: HostSpec, services: t
     kept = {name for _, name in written.chains}
     stale = [c for c in find_table(tables, "nat").by_name if c.startswith(SERVICE_CHAINS) and c not in kept]
     return netns.with_ip4(tables=replace_chains(tables, "nat", (), without=stale))
+
+
+def _start_nftables(netns: Netns, proxy: KubeProxy, node: HostSpec, services: tuple[Service, ...]) -> Netns:
+    """Write the table of the nftables mode; one that was there is replaced."""
+    table = native_table(proxy, node, services, liberal=get_flag(netns.sysctls, BE_LIBERAL))
+    others = tuple(there for there in netns.ip4.nft if there.title != table.title)
+    return netns.with_ip4(nft=(*others, table))
+
+
+@lru_cache(maxsize=1024)
+def native_table(proxy: KubeProxy, node: HostSpec, services: tuple[Service, ...], *, liberal: bool) -> NftTable:
+    """Return the table of the nftables mode with its writer."""
+    return kube_proxy_table(proxy, node, services, liberal=liberal).by(proxy.origin(WHY_NATIVE))
+
+
+WHY_NATIVE = mark("kube-proxy's nftables mode: services, their endpoints, and what is masqueraded")
 
 
 @lru_cache(maxsize=1024)
@@ -125,7 +147,7 @@ def _wanted_sysctls(proxy: KubeProxy) -> Iterator[tuple[str, str, str]]:
     timeout = mark("connection timeouts of kube-proxy's own choice (conntrack section of its configuration)")
     yield "net.netfilter.nf_conntrack_tcp_timeout_established", "86400", timeout
     yield "net.netfilter.nf_conntrack_tcp_timeout_close_wait", "3600", timeout
-    if proxy.localhost_node_ports:
+    if proxy.localhost_node_ports and proxy.mode == "iptables":
         yield "net.ipv4.conf.all.route_localnet", "1", mark("so that NodePorts answer on localhost")
     if proxy.tcp_be_liberal:
         yield BE_LIBERAL, "1", mark("conntrack.tcpBeLiberal is true; written before it is read")

@@ -180,6 +180,13 @@ class NftTable:
                 reroutes = REROUTES if chain.type == "route" else ()
                 yield chain.hook.upper(), HookEntry(chain.priority, kind, self.title, reroutes, chain.name)
 
+    def by(self, origin: Origin) -> NftTable:
+        """Return the table with whoever wrote its rules."""
+        chains = (
+            replace(chain, rules=tuple(replace(rule, origin=origin) for rule in chain.rules)) for chain in self.chains
+        )
+        return replace(self, chains=tuple(chains))
+
     def running(self) -> NftTable:
         """Return the table of a machine whose rules have seen packets, nobody knows which."""
         chains = (replace(chain, rules=tuple(rule.running() for rule in chain.rules)) for chain in self.chains)
