@@ -115,6 +115,11 @@ def test_the_example_is_written_as_a_folder_and_answers(tmp_path: Path, capsys: 
     assert REJECTED in capsys.readouterr().out
 
 
+def test_the_page_about_snapshots_shows_the_example() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "snapshot.md").read_text(encoding="utf-8")
+    assert TYPED_EXAMPLE.partition("\n\n")[2].rstrip() in page
+
+
 def test_a_mistake_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"host a: eth0 10.0.0.1/99\n")))
     assert main(["snapshot", "new", str(tmp_path / "folder")]) == 2

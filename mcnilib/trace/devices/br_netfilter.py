@@ -103,7 +103,7 @@ def _port_out(at: Recorder, bridge: Link, frame: Frame) -> Link | None:
         return host.links[taken[0]]
     if by_port and _sees_more(at):
         raise Unsupported(tr("rules of {host} see what {bridge} sends to {mac}, which no device takes", **names))
-    action = tr("{bridge} has no port for {mac} but the one it came in by", **names)
+    action = tr("{bridge} has no port for {mac} but the one through which it came in", **names)
     at.note(Stage.DEVICE, action, iif=bridge.name, fate=Fate.DROPPED, what=Framed(frame.src, frame.dst))
     return None
 
