@@ -7,10 +7,12 @@ from ipaddress import IPv4Address
 from typing import NamedTuple
 
 from kernel_worlds import FORWARDS, chains, made
-from small_worlds import device, namespace, plug
+from small_worlds import device, mac, namespace, plug
 
 from mcnilib.linux.device.base import NO_MAC
 from mcnilib.linux.device.tunnel.ipip import Gre
+from mcnilib.linux.netns import add_neigh
+from mcnilib.linux.routing.neigh import parse_neigh
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.world.world import World
 
@@ -33,9 +35,9 @@ class Case(NamedTuple):
         return flow, (Listener(server, 8080, dev=self.dev), Listener(server, 8080, "udp", pinned=True, dev=self.dev))
 
 
-def vlans(first: str = "7", second: str = "7", *, more: str = "") -> World:
+def vlans(first: str = "7", second: str = "7", *, more: str = "", told: str = "") -> World:
     """n and m on a switch, each with a NIC that has an address, and a VLAN on it that has another."""
-    n = namespace("n", f"en0 10.0.1.1/24\nen0.v 10.0.7.1/24 vlan n 2 {first}")
+    n = namespace("n", f"en0 10.0.1.1/24\nen0.v 10.0.7.1/24 vlan n 2 {first}", told)
     m = namespace("m", f"en0 10.0.1.2/24\nen0.v 10.0.7.2/24 vlan m 2 {second}", more)
     return plug(n, m, lan="n.en0 m.en0")
 
@@ -122,10 +124,32 @@ def vrfs(state: str = "", rules: str = "", *, mgmt: str = "") -> World:
     )
 
 
+def four_nics() -> World:
+    """Pod a of n with a pair, a macvlan and an ipvlan child and a VLAN, and m, which is in each of these networks."""
+    n = namespace(
+        "n",
+        "en0 10.0.1.1/24\nen1\ncali veth a 2",
+        FORWARDS + "route 10.9.0.1 dev cali scope link\nsysctl net.ipv4.conf.cali.proxy_arp 1",
+    )
+    a = namespace(
+        "a",
+        "eth0 10.9.0.1/32 veth n 4\nnet1 10.0.1.11/24 macvlan n 2 bridge\nnet2 10.0.2.11/24 ipvlan n 3 l2 bridge\n"
+        "net3 10.0.7.11/24 vlan n 3 7",
+        "route 169.254.1.1 dev eth0 scope link\nroute default via 169.254.1.1 dev eth0",
+    )
+    m = namespace("m", "en0 10.0.1.2/24\nen1 10.0.2.2/24\nen1.7 10.0.7.2/24 vlan m 3 7")
+    return plug(n, a, m, lan="n.en0 m.en0", two="n.en1 m.en1")
+
+
 def dummy() -> World:
     """n, with an address on a dummy device that m has a route to, and one behind it that nobody has."""
     n = namespace("n", "en0 10.0.1.1/24\nd0 10.0.9.1/32 dummy", "route 10.0.8.0/24 dev d0")
     return plug(n, namespace("m", "en0 10.0.1.2/24", "route 10.0.9.1 via 10.0.1.1 dev en0"), lan="n.en0 m.en0")
+
+
+def knowing(world: World, netns: str, neighbour: str) -> World:
+    """The world in which a namespace has an entry of a neighbour."""
+    return world.put(add_neigh(world[netns], parse_neigh(neighbour)))
 
 
 LOST, ALIVE, ONE_WAY, HANGS = "lost", "connected", "delivered one way only", "connect times out"
@@ -134,6 +158,9 @@ CASES = {
     "a VLAN, TCP": Case(vlans(), "n tcp 10.0.7.2 m", ALIVE),
     "beside a VLAN": Case(vlans(), "n icmp 10.0.1.2 m", ALIVE),
     "two VLANs do not hear each other": Case(vlans(second="8"), "n icmp 10.0.7.2 m", LOST),
+    "two VLANs do not hear each other, whoever knows the MAC": Case(
+        vlans(second="8", told=f"neigh 10.0.7.2 dev en0.v lladdr {mac('m', 2)} PERMANENT"), "n icmp 10.0.7.2 m", LOST
+    ),
     "a VLAN of a pod": Case(vlan_of_a_pod(), "a tcp 10.0.7.2 m", ALIVE),
     "a macvlan child of a VLAN": Case(macvlan_on_a_vlan(), "a tcp 10.0.7.2 m", ALIVE),
     "a macvlan child and its VLAN": Case(macvlan_on_a_vlan(), "a icmp 10.0.7.1 n", LOST),
@@ -146,6 +173,9 @@ CASES = {
         ipvlans(forwarding="vepa", reflects=True), "a icmp 10.0.1.12 p", ALIVE
     ),
     "an ipvlan child and its node": Case(ipvlans(), "a icmp 10.0.1.1 n", LOST),
+    "an ipvlan child and its node, whose MAC it knows": Case(
+        knowing(ipvlans(), "a", f"10.0.1.1 dev eth0 lladdr {mac('n', 2)} PERMANENT"), "a icmp 10.0.1.1 n", ONE_WAY
+    ),
     "a node and its ipvlan child": Case(ipvlans(), "n icmp 10.0.1.11 a", LOST),
     "a node and its ipvlan child, a switch that reflects": Case(ipvlans(reflects=True), "n icmp 10.0.1.11 a", ALIVE),
     "l3, out to the LAN": Case(ipvlans("l3"), "a tcp 10.0.1.2 m", ALIVE),
@@ -265,6 +295,9 @@ CASES = {
     "a VRF with a strict reverse path filter": Case(
         vrfs("sysctl net.ipv4.conf.all.rp_filter 1"), "a tcp 10.0.2.2 b", ALIVE
     ),
+    "a pod's second NIC, a macvlan child": Case(four_nics(), "a tcp 10.0.1.2 m", ALIVE),
+    "a pod's third NIC, an ipvlan child": Case(four_nics(), "a tcp 10.0.2.2 m", ALIVE),
+    "a pod's fourth NIC, a VLAN": Case(four_nics(), "m tcp 10.0.7.11 a", ALIVE),
     "GRE": Case(gre(Gre(N, M), Gre(M, N)), "n tcp 10.9.2.1 m", ALIVE),
     "GRE with a key": Case(
         gre(Gre(N, M, ikey=KEY, okey=KEY), Gre(M, N, ikey=KEY, okey=KEY)), "n tcp 10.9.2.1 m", ALIVE

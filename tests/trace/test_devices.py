@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from device_worlds import CASES
+from device_worlds import CASES, vlans
+from small_worlds import talk
 
+from mcnilib.snapshots.files import save
+from mcnilib.snapshots.load import load_collected
 from mcnilib.trace.explain import verdict
 from mcnilib.trace.run import run
 
@@ -27,3 +30,12 @@ SAID = {
 @pytest.mark.parametrize("name", SAID)
 def test_the_verdict_says_who_does_not_hear_whom(name: str) -> None:
     assert SAID[name] in verdict(run(CASES[name].world, *CASES[name].talk(1)))
+
+
+def test_a_frame_of_a_vlan_whose_device_was_not_collected_is_not_taken_for_lost() -> None:
+    files = save(vlans())
+    addresses = files["m/ip-address.txt"]
+    files["m/ip-address.txt"] = addresses[: addresses.index("3: en0.v")]
+    assert "m/ip-address has no device en0.v" in verdict(
+        talk(load_collected(files), "icmp:10.0.7.2", client="n", server="m")
+    )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import NamedTuple
 
 from mcnilib.errors import Unknown, Unsupported
@@ -271,7 +271,10 @@ class Wire:
                 return self._enter_bond(netns, link, master, sight)
             if not master or not master.kind.l3_table:
                 return self._enter_port(netns, link, sight)
-        return [Receiver(netns, link, sight.path)] if sight.taken and not sight.tags else []
+        if sight.tags:  # of a VLAN that is not there, or not known
+            gaps = (gap for gap in self.cables.namespaces[netns].missing if not gap.rules)
+            return list(islice((gap.unknown(netns=netns) for gap in gaps), 1))
+        return [Receiver(netns, link, sight.path)] if sight.taken else []
 
     def _untag(self, netns: str, vlan: Link, sight: _Sight) -> _Ends:
         """Hand a frame with a tag to the device of that VLAN. Source: vlan_do_receive() in net/8021q/vlan_core.c."""

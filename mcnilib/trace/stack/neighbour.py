@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 from ipaddress import IPv4Address
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from mcnilib.errors import NoRoute, Unknown, Unsupported
 from mcnilib.language import all_of, clauses, tr
@@ -132,17 +132,18 @@ class _Request(NamedTuple):
         if heard:
             return self._accept(self._first(sender, heard), sender)
         self._lose(answering, sender)
-        deaf = deaf_owner(self.at.net, host, link, ip)
-        if gap and not deaf:
-            self._end(gap, tr("no collected machine answers {protocol} for {ip}, and {why}", why=gap.why, **question))
-        silence = tr("nothing answers {protocol} for {ip}", **question)
-        self._note(f"{silence}: {deaf}" if deaf else silence, Asked(ip, sender), fate=Fate.UNREACHABLE)
-        return None
+        return self._give_up(gap, sender)
 
-    def _end(self, gap: Unknown, reason: str) -> NoReturn:
-        """Say where what is known ends; before that, what is wrong with the way even so."""
-        wrong = passed_by(self.at, self.link)
-        raise Unknown(clauses([wrong, reason]) if wrong else reason, collect=gap.collect) from gap
+    def _give_up(self, gap: Unknown | None, sender: IPv4Address) -> None:
+        """Say that nobody answers, and why where that is known; where what is known ends, what is wrong even so."""
+        question: dict[str, object] = {"protocol": self.protocol.name, "ip": self.ip}
+        deaf = deaf_owner(self.at.net, self.host, self.link, self.ip)
+        if gap and not deaf:
+            reason = tr("no collected machine answers {protocol} for {ip}, and {why}", why=gap.why, **question)
+            wrong = passed_by(self.at, self.link)
+            raise Unknown(clauses([wrong, reason]) if wrong else reason, collect=gap.collect) from gap
+        silence = tr("nothing answers {protocol} for {ip}", **question)
+        self._note(f"{silence}: {deaf}" if deaf else silence, Asked(self.ip, sender), fate=Fate.UNREACHABLE)
 
     def _teach(self, answering: list[Receiver], sender: IPv4Address) -> None:
         """Let the kernels that answer learn the asker; a program that answers teaches its kernel nothing."""
