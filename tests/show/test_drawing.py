@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 from kernel_worlds import CASES
+from l3_worlds import CASES as L3
 from picture_checks import flaws
 from picture_notes import misplaced
 from show_examples import EXAMPLES, connects, hangs, world
@@ -383,3 +384,10 @@ def test_words_find_room_on_a_narrow_sheet_with_everything_too(story):
 
 def test_more_machines_than_two_are_not_stacked():
     assert CLUSTER_PLAN.stack() == CLUSTER_PLAN
+
+
+def test_tun_devices_that_a_program_connects_are_drawn():
+    case = L3["a program carries packets of pods"]
+    shown = str(lay_out(case.world, run(case.world, *case.talk(1)), computed_plan(case.world)).scene)
+    assert "tun0 10.9.0.1" in shown
+    assert "tun0 10.9.0.2" in shown

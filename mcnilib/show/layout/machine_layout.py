@@ -158,7 +158,7 @@ def _keep_for_callouts(layout: Layout, host: Netns, seats: list[Seat], panel: Re
 def _place_nics(layout: Layout, host: Netns, seats: list[Seat], panel: Rect, rect: Rect) -> dict[int, str]:
     """Place the NICs in use along the lower edge; return the names of all by device index."""
     parents = {_nic_below(host, x.kind.child.lower) for seat in seats for x in seat.netns.links if x.kind.child}
-    physical = [link for link in host.links if link.kind.role is DeviceRole.NIC]
+    physical = [link for link in host.links if link.kind.role in (DeviceRole.NIC, DeviceRole.PROGRAM)]
     used = [link for i, link in enumerate(physical) if i == 0 or link.addresses or link.index in parents]
     for number, link in enumerate(used):
         _place_nic(layout, host, link, seats, panel, rect, len(used) - 1 - number if number else None)

@@ -146,7 +146,11 @@ def _keep_for_callouts(layout: Layout, plan: Plan, hosts: list[str], row: Rect) 
 
 
 def _shown_nics(layout: Layout, netns: Netns, world: World) -> list[Link]:
-    return [x for x in netns.links if x.kind.role is DeviceRole.NIC and _plugged(layout, world, netns.name, x)]
+    return [
+        x
+        for x in netns.links
+        if x.kind.role in (DeviceRole.NIC, DeviceRole.PROGRAM) and _plugged(layout, world, netns.name, x)
+    ]
 
 
 def _plugged(layout: Layout, world: World, name: str, link: Link) -> bool:
