@@ -7,7 +7,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
-from kernel_worlds import DROP_INVALID, FORWARDS, bridged, chains, macvlans, tunnelled
+from kernel_worlds import DROP_INVALID, FORWARDS, bridged, chains, ipip_tunnels, macvlans, tunnelled
 from small_worlds import namespace, plug
 
 from mcnilib.linux.device.tunnel.vxlan import Vxlan
@@ -179,3 +179,29 @@ CASES = {
     ),
     "VXLAN, long datagrams": Case(poor_underlay(), "connected", "udp", 4000, ends=PODS),
 }
+
+OVER_IPIP = ("a", "b", "10.9.2.1")
+KNOWS_1400 = "route 10.0.1.2 dev en0 scope link mtu 1400"
+IPIP_CASES = {
+    "IPIP as it should be": Case(ipip_tunnels(), "connected", ends=OVER_IPIP),
+    "IPIP, the sender knows that the path takes less": Case(
+        ipip_tunnels(KNOWS_1400), "connected", ends=OVER_IPIP, answer=10
+    ),
+    "IPIP, a datagram with DF that the path does not take": Case(
+        ipip_tunnels(KNOWS_1400), LOST, "udp", 1400, ends=OVER_IPIP, error="EMSGSIZE"
+    ),
+    "IPIP, a datagram that fits": Case(ipip_tunnels(KNOWS_1400), "connected", "udp", 1300, ends=OVER_IPIP, answer=10),
+    "IPIP, a ping that the path does not take": Case(
+        ipip_tunnels(KNOWS_1400), LOST, "icmp", 1400, ends=OVER_IPIP, error="EMSGSIZE"
+    ),
+    "IPIP takes less than it could": Case(
+        with_mtu(ipip_tunnels(), {"a.t": 1300, "b.t": 1300}), "connected", ends=OVER_IPIP
+    ),
+    "IPIP takes more than the underlay": Case(
+        with_mtu(ipip_tunnels(), {"a.t": 1500, "b.t": 1500}), "connected", ends=OVER_IPIP
+    ),
+    "IPIP takes more, a datagram with DF": Case(
+        with_mtu(ipip_tunnels(), {"a.t": 1500, "b.t": 1500}), LOST, "udp", 1460, ends=OVER_IPIP, error="EMSGSIZE"
+    ),
+}
+"""The same through an IPIP tunnel, which this machine's kernel may lack: measured on Linux 6.1 (user-mode Linux)."""

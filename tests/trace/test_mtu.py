@@ -6,7 +6,7 @@ from ipaddress import IPv4Address
 
 import pytest
 from kernel_worlds import chains, ipip_tunnels, tunnelled
-from mtu_worlds import CASES, CLAMP, NARROW, NO_ICMP, between, with_mtu
+from mtu_worlds import CASES, CLAMP, IPIP_CASES, NARROW, NO_ICMP, between, with_mtu
 
 from mcnilib.errors import Unsupported
 from mcnilib.linux.chance import Chance
@@ -31,9 +31,9 @@ def ask(world: World, request: int = 0, answer: int = 0, proto: str = "tcp") -> 
     return run(world, flow, [Listener("b", 80), Listener("b", 80, "udp", pinned=True)])
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, *IPIP_CASES])
 def test_a_conversation_with_a_size_ends_as_on_the_kernel(name: str) -> None:
-    case = CASES[name]
+    case = (CASES | IPIP_CASES)[name]
     flow, listeners = case.talk(1)
     outcome = run(case.world, flow, listeners).outcome
     assert (outcome.verdict.value, outcome.error) == (case.verdict, case.error)
