@@ -81,7 +81,7 @@ ALONE = 0.03
 GOES_ON = 0.25
 """How often more is said after the first exchange."""
 
-SHOWN_BRIDGES = 0.0
+SHOWN_BRIDGES = 0.4
 """How often iptables sees what crosses bridges, where there are any."""
 
 _TABLES = ("main", "77", "88")
@@ -103,8 +103,12 @@ def chance(seed: int, number: int) -> Case:
 
 
 def _shown(world: World) -> tuple[World, list[str]]:
-    """Let iptables see what crosses the bridges of a world; return the world and what is typed for it."""
-    there = [netns.name for netns in world if any(link.is_bridge for link in netns.links)]
+    """Let iptables see what crosses the bridges of a world; return the world and what is typed for it.
+
+    Not where devices stand on a bridge: what it hands to them is refused as soon as there are rules.
+    """
+    parents = {end.netns for netns in world for link in netns.links if link.kind.child and (end := link.kind.endpoint)}
+    there = [n.name for n in world if n.name not in parents and any(link.is_bridge for link in n.links)]
     lines = [f"{name}: sysctl -w {BRIDGE_CALLS}=1" for name in there]
     return typed(world, *lines), lines
 

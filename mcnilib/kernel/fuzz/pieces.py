@@ -13,7 +13,7 @@ from random import Random
 
 from mcnilib.errors import McniError
 from mcnilib.kernel.fuzz.case import Case, simulated
-from mcnilib.linux.sysctl import get, parse_setting, print_settings
+from mcnilib.linux.sysctl import BRIDGE_CALLS, get, parse_setting, print_settings
 from mcnilib.snapshots.files import WORLD, Place, print_world
 from mcnilib.snapshots.snapshot import Snapshot, snapshot_of
 from mcnilib.trace.sizes import run_sizes
@@ -125,23 +125,25 @@ def _namespace(draw: Random, files: _Files) -> tuple[str, _Files]:
 
 def _sysctl(draw: Random, files: _Files) -> tuple[str, _Files]:
     name = draw.choice([name for name in files if name.endswith("/sysctl.txt")])
-    lines = files[name].splitlines(keepends=True)
+    lines = [line for line in files[name].splitlines(keepends=True) if not line.startswith(BRIDGE_CALLS)]
     odd = [line for line in lines if parse_setting(line).value != get((), parse_setting(line).key)]
     gone = draw.choice(odd if odd and draw.random() < 0.5 else lines)
-    return f"{gone.strip()} in {name}", {**files, name: "".join(line for line in lines if line != gone)}
+    return f"{gone.strip()} in {name}", {**files, name: files[name].replace(gone, "", 1)}
 
 
 def _half(draw: Random, files: _Files) -> tuple[str, _Files]:
     """Leave out half of a file of which one can tell: sysctls that are not there, a table without its end."""
     stem = draw.choice(("sysctl", "iptables", "ip-address"))
     name = draw.choice([name for name in files if name.endswith(f"/{stem}.txt") and _told(name, files)])
-    text = files[name]
+    text, kept = files[name], ""
+    if text.startswith(BRIDGE_CALLS):  # without the line there is no br_netfilter: nothing else tells of it
+        kept, text = text[: text.index("\n") + 1], text[text.index("\n") + 1 :]
     middle = text.rfind("\n", 0, len(text) // 2) + 1
     if text[:middle].endswith("COMMIT\n"):  # whole tables: nothing tells of the others
         middle = text.rfind("\n", 0, middle - 1) + 1
     first = stem != "sysctl" or draw.random() < 0.5
     which = "second" if first else "first"
-    return f"the {which} half of {name}", {**files, name: text[:middle] if first else text[middle:]}
+    return f"the {which} half of {name}", {**files, name: kept + (text[:middle] if first else text[middle:])}
 
 
 _PIECES: tuple[Callable[[Random, _Files], tuple[str, _Files]], ...] = (

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mcnilib.kernel.observe.capture import Captured
 from mcnilib.kernel.observe.decode import Fingerprint
 from mcnilib.kernel.observe.traversal import Traversal
 from mcnilib.linux.device.base import DeviceRole
+from mcnilib.trace.stack.ethernet import shown_to_iptables
 from mcnilib.world.world import World
 
 _PAUSE = 150_000_000
@@ -62,6 +63,13 @@ class Cabling:
         self.peer = {(name, x.name): ends[name, x.name] for name, x in links if x.kind.role is DeviceRole.PAIR}
         self.segments = {(port.netns, port.link): segment.name for segment in world.segments for port in segment.ports}
         self.master = {(name, link.name): link.master for name, link in links if link.master}
+        self.macs = {(name, link.name): link.mac for name, link in links}
+        self.shown = {
+            (netns.name, link.name)
+            for netns in world
+            for link in netns.links
+            if link.is_bridge and shown_to_iptables(netns, link)
+        }
         self.tunnels = {(name, link.name) for name, link in links if link.kind.tunnel}
         self.listening = {name for name, link in links if link.up and link.kind.tunnel and link.kind.tunnel.udp_port}
 
@@ -106,6 +114,19 @@ class Cabling:
         """Tell whether a bridge takes for itself what it has just sent a copy of by a port."""
         return last.out and not frame.out and self.master.get((last.netns, last.dev)) == frame.dev
 
+    def crossed(self, last: Captured, frame: Captured) -> str:
+        """Name the bridge a frame crosses from one port to another, or back into it, where iptables sees it."""
+        bridge = self.master.get((last.netns, last.dev), "")
+        leaves = frame.dev == bridge or self.master.get((frame.netns, frame.dev)) == bridge
+        crosses = bridge and last.netns == frame.netns and frame.out and not last.out and leaves
+        return bridge if crosses and (last.netns, bridge) in self.shown else ""
+
+    def ended_in(self, last: Captured, visit: Traversal) -> bool:
+        """Tell whether a visit is that of a frame seen last at a bridge port, where iptables sees it."""
+        bridge = self.master.get((last.netns, last.dev))
+        same = last.seen is not None and last.seen.mark == visit.mark and not last.out
+        return same and (visit.netns, visit.iif) == (last.netns, bridge) and (last.netns, bridge) in self.shown
+
     def cable(self, device: tuple[str, str]) -> object:
         """Return what two devices with a cable between them have in common."""
         return self.segments.get(device) or frozenset((device, self.peer.get(device)))
@@ -138,14 +159,21 @@ def packet_paths(world: World, frames: Iterable[Captured], traversals: Iterable[
 
 
 def _joins(visit: Traversal, paths: Iterable[PacketPath], cabling: Cabling) -> bool:
-    """Add the visit of a tunnel's outer packet that no device saw to the path of the packet it carries."""
+    """Add a visit that no device saw: of a tunnel's outer packet, or of a packet that ended between two bridge ports.
+
+    What rules of no table saw of a packet on a bridge is no visit.
+    """
     for path in paths:
         last = path.items[-1]
+        if isinstance(last, Captured) and cabling.ended_in(last, visit):
+            path.items.append(visit)
+            return True
         entered = isinstance(last, Captured) and last.out and (last.netns, last.dev) in cabling.tunnels
         if entered and last.netns == visit.netns and visit.begins == "OUTPUT":
             path.items.append(visit)
             return True
-    return False
+    bridges = {(netns, bridge) for (netns, _), bridge in cabling.master.items()}
+    return visit.begins == "PREROUTING" and (visit.netns, visit.iif) in bridges - cabling.shown
 
 
 def _extend(
@@ -168,6 +196,10 @@ def _extend(
         came = (copy for copy in path.copies if cabling.cable((copy.netns, copy.dev)) == cable)
         path.items[-1] = next(came, path.items[-1])
     path.copies.clear()
+    if last and last is path.items[-1] and last.seen and (bridge := cabling.crossed(last, frame)):
+        if cabling.macs.get((last.netns, bridge)) == last.mac:  # it was for the bridge, and NAT sends it back
+            path.items.append(replace(last, dev=bridge))
+        _claim(path, waiting[frame.netns, last.seen.mark, "PREROUTING", bridge])
     outer = last is not None and frame.out and last.seen is not None and last.seen.mark != mark
     if frame.out and (last is None or outer):
         _claim(path, waiting[frame.netns, mark, "OUTPUT", ""])

@@ -50,13 +50,13 @@ class Telling:
                 index += 1
             else:
                 run = _frames(path.items[index:])
-                steps += self._move(run, started=not steps)
                 index += len(run)
+                steps += self._move(run, goes_on=index < len(path.items))
         self._end(path, steps)
         return Journey(0, (path.time - started) / 1e9 if path.time else 0.0, _made(path), tuple(steps))
 
-    def _move(self, run: list[Captured], *, started: bool) -> list[Step]:
-        """Tell how a frame went from device to device, and through which tunnel."""
+    def _move(self, run: list[Captured], *, goes_on: bool) -> list[Step]:
+        """Tell how a frame went from device to device, and through which tunnel; `goes_on`: iptables saw it then."""
         steps: list[Step] = []
         for hop in _hops(run, self.cabling):
             first, last = hop[0], hop[-1]
@@ -66,7 +66,7 @@ class Telling:
                 what = Tunnelled.PACKED if first.out else Tunnelled.UNPACKED
                 text = f"{what.value} by {first.dev}"
                 steps.append(Step(first.netns, Stage.TUNNEL, text, packet, packet, oif=first.dev, what=what))
-            elif first.out and (last.out or (last.netns, last.dev) in self.cabling.master):
+            elif first.out and (last.out or ((last.netns, last.dev) in self.cabling.master and not goes_on)):
                 action = f"leaves through {first.dev}; no device takes {first.mac}"
                 steps.append(Step(first.netns, Stage.DEVICE, action, packet, packet, oif=first.dev, path=path))
             elif first.out:

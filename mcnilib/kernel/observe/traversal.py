@@ -75,11 +75,16 @@ def traversals(watch: Watch) -> list[Traversal]:
                 watch.netns, seen.mark, PROBE_HOOKS[event.chain], watch.devices.get(event.iif, ""), seen.packet
             )
             arrived.append(open_[event.packet])
-        elif event.network and event.packet not in open_ and (visit := _passed_up(arrived, event, watch)):
+        elif event.network and _is_over(open_.get(event.packet)) and (visit := _passed_up(arrived, event, watch)):
             open_[event.packet] = visit
         if event.packet in open_:
             _add(open_[event.packet], event, watch)
     return arrived
+
+
+def _is_over(visit: Traversal | None) -> bool:
+    """Tell whether a packet's visit has ended, so that its number may be another packet's."""
+    return visit is None or bool({"INPUT", "POSTROUTING"} & visit.passed.keys()) or visit.dropped_by is not None
 
 
 def _passed_up(arrived: list[Traversal], event: TraceEvent, watch: Watch) -> Traversal | None:
