@@ -74,7 +74,7 @@ def _command_line(folder: str) -> list[str]:
         f"mem={_MEMORY}", f"uml_dir={folder}/", "umid=mcni", "quiet",
         "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro",
         "con=null", "con0=null,fd:2", "con1=fd:0,fd:1",
-        "bonding.max_bonds=0", "dummy.numdummies=0", "ifb.numifbs=0",
+        "bonding.max_bonds=0", "dummy.numdummies=0", "ifb.numifbs=0", "fb_tunnels=none",
         f'PYTHONPATH="{paths}"', f"init={sys.executable}", "--", "-m", "mcnilib.kernel.uml.guest",
     ]  # fmt: skip
 
