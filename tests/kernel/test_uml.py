@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kernel_worlds import CASES
 from test_kernel_clean import wait_for
 
 from mcnilib.cli import main
@@ -19,9 +20,11 @@ from mcnilib.kernel.compare.record import AGREES
 from mcnilib.kernel.compare.verify import check
 from mcnilib.kernel.lab.capabilities import probe
 from mcnilib.kernel.lab.workers import WorkerPool
+from mcnilib.kernel.observe.observe import converse
 from mcnilib.kernel.uml import build as building
 from mcnilib.kernel.uml.machine import UML
 from mcnilib.scenarios import scenario
+from mcnilib.trace.run import run
 
 ROOT = Path(__file__).parents[2]
 NOT_BUILT = "this kernel test needs user-mode Linux, which is not built here: `mcni kernel build` builds it"
@@ -100,6 +103,14 @@ def test_a_scenario_agrees_on_linux_6_1(machine: WorkerPool, name: str, changes:
     story = scenario(name)
     (result,) = machine.run(check, story.name, [story.start().but(**changes)], machine.run(probe))
     assert (result.letter, result.kernel[:4]) == (AGREES, "6.1."), result.text
+
+
+@needs_uml
+@pytest.mark.kernel
+def test_a_world_that_is_long_to_tell_gets_there(machine: WorkerPool) -> None:
+    case = CASES["VXLAN"]
+    found = machine.run(converse, case.world, case.flow, case.listeners)
+    assert found.outcome.verdict == run(case.world, case.flow, case.listeners).outcome.verdict
 
 
 @needs_uml

@@ -193,7 +193,7 @@ def _started(argv: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
     """Start a program in a group of its own, and end that group with the block: make starts others."""
     with subprocess.Popen(
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-        start_new_session=True, env=os.environ | {"LC_ALL": "C"},
+        process_group=0, env=os.environ | {"LC_ALL": "C"},
     ) as process:  # fmt: skip
         try:
             yield process

@@ -10,6 +10,7 @@ import ctypes
 import os
 import sys
 import tty
+from types import SimpleNamespace
 
 from mcnilib.kernel.lab import workers
 
@@ -18,6 +19,9 @@ LINE = "/dev/tty1"
 
 READY = b"\n"
 """The first byte on the line: it carries bytes as they are from now on."""
+
+PIECE = 1024
+"""Bytes after which the sender waits for another `READY`: a console loses what it has no room for (4 KiB)."""
 
 POWER_OFF = 0x4321FEDC
 
@@ -45,9 +49,29 @@ def _work() -> None:
     tty.setraw(line)
     os.dup2(line, 0)
     os.dup2(line, 1)
-    os.write(1, READY)
+    os.write(line, READY)
+    sys.stdin = SimpleNamespace(buffer=_Jobs(line))
     workers.main()
     os._exit(0)
+
+
+class _Jobs:
+    """What comes over the line, each piece acknowledged."""
+
+    def __init__(self, line: int) -> None:
+        self._line, self._got = line, 0
+
+    def read(self, size: int) -> bytes:
+        """Return so many bytes; less at the end of the line."""
+        read = b""
+        while len(read) < size:
+            more = os.read(self._line, min(size - len(read), PIECE - self._got % PIECE))
+            if not more:
+                break
+            read, self._got = read + more, self._got + len(more)
+            if self._got % PIECE == 0:
+                os.write(self._line, READY)
+        return read
 
 
 def _mount_all() -> None:

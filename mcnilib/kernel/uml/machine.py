@@ -15,10 +15,11 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
+from typing import Any
 
 from mcnilib.kernel.lab.workers import THIS_KERNEL, Kernel, Worker
 from mcnilib.kernel.uml.build import NoKernel, needed
-from mcnilib.kernel.uml.guest import READY
+from mcnilib.kernel.uml.guest import PIECE, READY
 from mcnilib.language import tr
 
 BOOT_WITHIN = 120.0
@@ -41,8 +42,10 @@ class UmlMachine(subprocess.Popen[bytes]):
         kept = {key: value for key, value in os.environ.items() if key not in ("TMPDIR", "TMP", "TEMP")}
         super().__init__(
             (str(program), *_command_line(self._folder.name)),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._console, env=kept, start_new_session=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._console, env=kept, process_group=0,
         )  # fmt: skip
+
+        self.stdin = _Acknowledged(self.stdin, self.stdout)  # type: ignore[assignment]
 
     def await_ready(self) -> None:
         """Wait until the lab process is there. Raises: NoKernel, with what the console says."""
@@ -65,6 +68,31 @@ class UmlMachine(subprocess.Popen[bytes]):
         status = super().wait(timeout)
         self._folder.cleanup()
         return status
+
+
+class _Acknowledged:
+    """The way to a lab process: after each piece the machine says that it has room for another."""
+
+    def __init__(self, to: Any, back: Any) -> None:
+        self._to, self._back, self._sent = to, back, 0
+
+    def write(self, data: bytes) -> None:
+        """Send bytes. Raises: NoKernel when the machine takes no more."""
+        while data:
+            size = PIECE - self._sent % PIECE
+            self._to.write(data[:size])
+            self._to.flush()
+            self._sent += len(data[:size])
+            data = data[size:]
+            if self._sent % PIECE == 0 and os.read(self._back.fileno(), 1) != READY:
+                raise NoKernel(tr("user-mode Linux takes no more jobs"))
+
+    def flush(self) -> None:
+        """Do nothing: all was sent."""
+
+    def close(self) -> None:
+        """Close the line, which ends the lab process."""
+        self._to.close()
 
 
 def _command_line(folder: str) -> list[str]:
