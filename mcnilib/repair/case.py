@@ -96,15 +96,16 @@ class ScenarioCase:
     def choices(self) -> Sequence[tuple[Repair, ...]]:
         """Return the settings of the scenario, but for those that choose the conversation.
 
-        The one that is swept apart is not tried where it is as at the start: its other values are mistakes.
+        Those that are swept apart are not tried where they are as at the start: their other values are mistakes, or
+        another installation.
         """
-        usual = getattr(self.story.start(), self.story.apart) if self.story.apart else None
+        start, apart = self.story.start(), self.story.swept_apart
         options = (option for option in self.story.options() if option.attribute not in _ASKED)
         values = ((option, getattr(self.settings, option.attribute)) for option in options)
         return [
             tuple(_changes(option, now))
             for option, now in values
-            if option.attribute != self.story.apart or now != usual
+            if option.attribute not in apart or now != getattr(start, option.attribute)
         ]
 
     def dials(self) -> Iterator[Repair]:

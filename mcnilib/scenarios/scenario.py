@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv4Address
 from itertools import chain
+from typing import NamedTuple
 
 from mcnilib.cluster.build import build
 from mcnilib.cluster.settings import Option, Placement, Protocol, Settings, option, sweep
@@ -99,6 +100,16 @@ def to_underlay(client: str, server: str) -> DialTarget:
     return DialTarget(client, server, pod.underlay.ip)
 
 
+class Apart(NamedTuple):
+    """A setting whose other values are combined with few values of the others: it has a say in few states.
+
+    `beside`: those values; of a setting that is not named, all.
+    """
+
+    setting: str
+    beside: tuple[tuple[str, tuple[object, ...]], ...] = ()
+
+
 @dataclass(frozen=True)
 class Scenario:
     """One story. `way` chooses the actors by the settings; `settings` are the toggles a reader sees, and no others."""
@@ -116,8 +127,7 @@ class Scenario:
     values: tuple[tuple[str, tuple[object, ...]], ...] = ()  # the values of a setting that make sense here, if not all
     patience: float = 5.0
     cluster: Cluster = CLUSTER
-    apart: str = ""  # of `settings`, one whose other values are combined with few values of the others: `beside`
-    beside: tuple[tuple[str, tuple[object, ...]], ...] = ()  # those values; of a setting that is not named, all
+    apart: tuple[Apart, ...] = ()  # of `settings`, those that are swept apart from the others
 
     def options(self) -> tuple[Option, ...]:
         """Return the toggles a reader sees, each with the values that make sense here."""
@@ -171,16 +181,21 @@ class Scenario:
     def sweeps(self) -> Iterator[tuple[Option, ...]]:
         """Yield the values of the settings that are combined with each other.
 
-        All of them, of `apart` the value of the start; then its others, beside few of the rest: it has a say in few
-        states, and with all of them there would be many times as many.
+        All of them, of those `apart` the value of the start; then for each of these its others, beside few of the rest:
+        with all of them there would be many times as many.
         """
-        options = self.options()
-        usual = getattr(self.start(), self.apart) if self.apart else None
-        yield tuple(o.only(usual) if o.attribute == self.apart else o for o in options)
-        if self.apart:
-            few = dict(self.beside)
-            few[self.apart] = tuple(value for value in option(self.apart).values if value != usual)
+        options, start = self.options(), self.start()
+        usual = {setting: (getattr(start, setting),) for setting, _ in self.apart}
+        yield tuple(o.only(*usual[o.attribute]) if o.attribute in usual else o for o in options)
+        for setting, beside in self.apart:
+            others = tuple(value for value in option(setting).values if value not in usual[setting])
+            few = {**usual, **dict(beside), setting: others}
             yield tuple(o.only(*few[o.attribute]) if o.attribute in few else o for o in options)
+
+    @property
+    def swept_apart(self) -> frozenset[str]:
+        """The settings that are swept apart from the others."""
+        return frozenset(setting for setting, _ in self.apart)
 
     def changed(self, settings: Settings) -> dict[str, str]:
         """Return what differs from the scenario's start: name of a setting -> value, as the command line takes them."""

@@ -587,6 +587,7 @@ SILENT = {
     "macvlan-to-clusterip-macvlan": {"coordinator off"},
     "nodeport-to-macvlan": {"external-policy Cluster", "endpoint mac4", "pod-rp-filter 1", "pod-rp-filter 2"},
     "nodeport-to-macvlan-from-lan": {"external-policy Cluster", "endpoint mac2", "pod-rp-filter 1", "pod-rp-filter 2"},
+    "macvlan-to-calico-across-nodes": {"kube-proxy-mode nftables"},
     "macvlan-to-calico-across-subnets": {"stateful-gateway none"},
     "nodeport-to-multi-nic": {"receiving-node node1"},
     "nodeport-to-multi-nic-from-outside": {"receiving-node node1"},

@@ -143,7 +143,7 @@ def scenario_digest(scenario: Scenario) -> str:
 
     What is swept apart from the others is not in it: how many results there are tells whether it was measured.
     """
-    swept = (option for option in next(scenario.sweeps()) if option.attribute != scenario.apart)
+    swept = (option for option in next(scenario.sweeps()) if option.attribute not in scenario.swept_apart)
     changes = [scenario.start().but(**{o.attribute: v}) for o in swept for v in o.values]
     total = sha256()
     for settings in (scenario.start(), *changes):

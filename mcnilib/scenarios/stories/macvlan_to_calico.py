@@ -6,9 +6,9 @@ than the request, and conntrack notices. Across subnets the answer crosses a rou
 
 from __future__ import annotations
 
-from mcnilib.cluster.settings import Encapsulation, Settings
+from mcnilib.cluster.settings import Encapsulation, Settings, Workaround
 from mcnilib.language import mark
-from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario
+from mcnilib.scenarios.scenario import Apart, Claim, DialTarget, Scenario
 
 _SYMMETRIC = Claim(
     mark("Macvlan Access to Calico Pod: on the same node (Figure 3: 1)"),
@@ -42,6 +42,8 @@ CURED = Claim(
 
 def _claim(settings: Settings) -> Claim:
     """Return the guide's promise: it knows of one cure only."""
+    if settings.kube_proxy_mode != "iptables":
+        return _UNKNOWN_MODE
     minor = int(settings.kube_proxy.split(".")[1])
     return CURED if minor >= 29 and settings.be_liberal and settings.restarted else _BROKEN
 
@@ -52,6 +54,25 @@ REJECTED = Claim(_ACROSS_SUBNETS, mark("the figure says of the answer: !!! rejec
 
 _SILENT = Claim(_ACROSS_SUBNETS, mark("only the stateful firewall is drawn"), works=None)
 
+
+_UNKNOWN_MODE = Claim(_ACROSS_NODES, mark("the guide speaks of kube-proxy's iptables mode only"), works=None)
+
+_FEW = (
+    ("kube_proxy", ("1.28", "1.30")),
+    ("restarted", (True,)),
+    ("felix_invalid", (True,)),
+    ("node_rp_filter", (0,)),
+    ("pod_rp_filter", (0,)),
+)
+
+_FEW_IN_NFTABLES = (
+    ("kube_proxy", ("1.28", "1.29", "1.30", "1.33", "1.35")),
+    ("encapsulation", (Encapsulation.NONE, Encapsulation.VXLAN)),
+    ("workaround", (Workaround.NONE, Workaround.NOTRACK)),
+    ("node_rp_filter", (0,)),
+    ("pod_rp_filter", (0,)),
+)
+"""With what the modes of kube-proxy are combined that have another table."""
 
 SCENARIOS = (
     Scenario(
@@ -76,6 +97,7 @@ SCENARIOS = (
         ),
         settings=(
             "kube_proxy",
+            "kube_proxy_mode",
             "be_liberal",
             "restarted",
             "encapsulation",
@@ -89,15 +111,8 @@ SCENARIOS = (
         way=lambda settings: DialTarget("mac1", "cal2"),
         claim=_claim,
         notebook="07-macvlan-to-calico-across-nodes.ipynb",
-        folded=("encapsulation", "mtu", "felix_invalid", "node_rp_filter", "pod_rp_filter"),
-        apart="mtu",
-        beside=(
-            ("kube_proxy", ("1.28", "1.30")),
-            ("restarted", (True,)),
-            ("felix_invalid", (True,)),
-            ("node_rp_filter", (0,)),
-            ("pod_rp_filter", (0,)),
-        ),
+        folded=("kube_proxy_mode", "encapsulation", "mtu", "felix_invalid", "node_rp_filter", "pod_rp_filter"),
+        apart=(Apart("mtu", beside=_FEW), Apart("kube_proxy_mode", beside=_FEW_IN_NFTABLES)),
     ),
     Scenario(
         number=8,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from mcnilib.cluster.settings import Protocol, SettingError, Settings
 from mcnilib.language import mark, tr
-from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, to_service
+from mcnilib.scenarios.scenario import Apart, Claim, DialTarget, Scenario, to_service
 
 _SECTION = mark("Macvlan Pod Access to Service: ClusterIP (Figure 2, black)")
 
@@ -79,8 +79,7 @@ SCENARIOS = (
             *("kube_proxy", "be_liberal", "restarted", "protocol"),
         ),
         folded=("encapsulation", "mtu", "kube_proxy", "be_liberal", "restarted"),
-        apart="mtu",
-        beside=(("kube_proxy", ("1.28",)), ("restarted", (False,))),
+        apart=(Apart("mtu", beside=(("kube_proxy", ("1.28",)), ("restarted", (False,)))),),
         way=lambda settings: to_service("mac1", settings.endpoint),
         claim=lambda settings: _SYMMETRIC,
         notebook="09-macvlan-to-clusterip-calico.ipynb",
