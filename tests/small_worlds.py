@@ -7,13 +7,13 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 
 from mcnilib.linux.device.base import Kind, LinkEnd
-from mcnilib.linux.device.ipvlan import Ipvlan
+from mcnilib.linux.device.child.ipvlan import Ipvlan
+from mcnilib.linux.device.child.vlan import Vlan
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.device.master import Bond, Vrf
 from mcnilib.linux.device.nic import Dummy, Physical
 from mcnilib.linux.device.veth import Veth
-from mcnilib.linux.device.vlan import Vlan
 from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.linux.netns import Netns, add_link, add_neigh, add_routes, add_rule, new_netns, set_sysctl
 from mcnilib.linux.routing.neigh import parse_neigh

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from device_worlds import CASES, vlans
+from device_worlds import CASES, ipvlans, vlans
 from small_worlds import talk
 
 from mcnilib.snapshots.files import save
@@ -39,3 +39,10 @@ def test_a_frame_of_a_vlan_whose_device_was_not_collected_is_not_taken_for_lost(
     assert "m/ip-address has no device en0.v" in verdict(
         talk(load_collected(files), "icmp:10.0.7.2", client="n", server="m")
     )
+
+
+def test_a_sibling_that_hears_the_question_is_not_said_to_be_deaf() -> None:
+    files = save(ipvlans())
+    del files["p/ip-route.txt"]
+    said = verdict(talk(load_collected(files), "icmp:10.0.1.12", server="p"))
+    assert said.startswith("unknown beyond this point") and "p/ip-route.txt" in said

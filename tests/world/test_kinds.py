@@ -22,7 +22,8 @@ from mcnilib.kernel.lab.devices import makings
 from mcnilib.kernel.observe.path import Cabling
 from mcnilib.linux.device.base import NO_MAC, Frame, Kind, LinkEnd
 from mcnilib.linux.device.bridge import Bridge
-from mcnilib.linux.device.ipvlan import Ipvlan
+from mcnilib.linux.device.child.ipvlan import Ipvlan
+from mcnilib.linux.device.child.vlan import Vlan
 from mcnilib.linux.device.l3.kinds import Tun, WireGuard
 from mcnilib.linux.device.link import KINDS as REGISTERED
 from mcnilib.linux.device.link import Link, parse_links, print_links
@@ -32,7 +33,6 @@ from mcnilib.linux.device.nic import Dummy, Loopback, Physical, UnmodelledDevice
 from mcnilib.linux.device.tunnel.ipip import Gre, Ipip
 from mcnilib.linux.device.tunnel.vxlan import Vxlan
 from mcnilib.linux.device.veth import Veth
-from mcnilib.linux.device.vlan import Vlan
 from mcnilib.linux.netns import Family, Netns, add_link
 from mcnilib.linux.routing.neigh import Neigh, parse_neigh
 from mcnilib.linux.routing.route import Route

@@ -19,6 +19,7 @@ from ipaddress import IPv4Address
 from itertools import count
 
 from mcnilib.errors import McniError, StateSyntaxError
+from mcnilib.kernel.fuzz.more_topologies import MORE_WORLDS
 from mcnilib.kernel.fuzz.parts import typed
 from mcnilib.kernel.fuzz.topologies import WORLDS
 from mcnilib.kernel.observe.observe import PATIENCE, SLOWER
@@ -114,12 +115,13 @@ class Case:
         return Case(self.world, tuple(turns))
 
 
-@lru_cache(maxsize=len(WORLDS))
+@lru_cache(maxsize=len(WORLDS | MORE_WORLDS))
 def base(name: str) -> World:
     """Return a world before anything is typed into it. Raises: McniError for one that does not exist."""
-    if name not in WORLDS:
-        raise McniError(f"there is no world {name!r}; there are {', '.join(WORLDS)}")
-    return WORLDS[name]()
+    worlds = WORLDS | MORE_WORLDS
+    if name not in worlds:
+        raise McniError(f"there is no world {name!r}; there are {', '.join(worlds)}")
+    return worlds[name]()
 
 
 def parse_case(text: str, source: str = "case") -> Case:

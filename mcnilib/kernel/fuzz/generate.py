@@ -6,7 +6,7 @@ second default route) is left out; everything else stays, however foolish.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Interface
 from random import Random
 
@@ -87,10 +87,10 @@ SHOWN_BRIDGES = 0.4
 _TABLES = ("main", "77", "88")
 
 
-def chance(seed: int, number: int) -> Case:
-    """Make up a case."""
+def chance(seed: int, number: int, worlds: Iterable[str] = WORLDS) -> Case:
+    """Make up a case that begins with one of the worlds of these names."""
     draw = Random(f"{seed} {number}")
-    name = draw.choice(sorted(WORLDS))
+    name = draw.choice(sorted(worlds))
     world, lines = _shown(base(name)) if draw.random() < SHOWN_BRIDGES else (base(name), [])
     world, more = _typed(draw, world, draw.randint(1, MOST_LINES))
     hosts = sorted(n.name for n in world if not n.name.startswith(("r", "s")))

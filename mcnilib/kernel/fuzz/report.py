@@ -15,6 +15,8 @@ from typing import Any
 from mcnilib.errors import Unsupported
 from mcnilib.kernel.fuzz.case import Case, simulate
 from mcnilib.kernel.fuzz.generate import chance
+from mcnilib.kernel.fuzz.more_topologies import MORE_WORLDS
+from mcnilib.kernel.fuzz.topologies import WORLDS
 from mcnilib.kernel.fuzz.trial import TRIAL_AGREES, TRIAL_DIFFERS, TRIAL_REFUSED, Trial, attempt, shrink
 from mcnilib.kernel.lab.capabilities import release
 from mcnilib.kernel.lab.workers import THIS_KERNEL, Kernel, WorkerPool
@@ -55,7 +57,8 @@ def _as_json(trial: Trial) -> dict[str, str]:
 
 def try_worlds(seed: int, numbers: range, line: str, jobs: int = 0, kernel: Kernel = THIS_KERNEL) -> list[Trial]:
     """Return what the worlds of a seed came to, and say on a line meanwhile how many did. Raises: NoLab."""
-    return [*counted(trials_of((chance(seed, number) for number in numbers), jobs, kernel), line, len(numbers))]
+    worlds = WORLDS if kernel is THIS_KERNEL else WORLDS | MORE_WORLDS
+    return [*counted(trials_of((chance(seed, number, worlds) for number in numbers), jobs, kernel), line, len(numbers))]
 
 
 def trials_of(cases: Iterable[Case], jobs: int = 0, kernel: Kernel = THIS_KERNEL) -> Iterator[Trial]:

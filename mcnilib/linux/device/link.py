@@ -17,7 +17,8 @@ from typing import NamedTuple
 from mcnilib.errors import StateSyntaxError, Unsupported
 from mcnilib.linux.device.base import NO_MAC, DeviceRole, Head, Kind, LinkEnd, Printout, passed_over
 from mcnilib.linux.device.bridge import Bridge
-from mcnilib.linux.device.ipvlan import Ipvlan
+from mcnilib.linux.device.child.ipvlan import Ipvlan
+from mcnilib.linux.device.child.vlan import QOS_MAPS, Vlan
 from mcnilib.linux.device.l3.kinds import Tun, WireGuard
 from mcnilib.linux.device.macvlan import Macvlan
 from mcnilib.linux.device.master import Bond, Vrf
@@ -26,7 +27,6 @@ from mcnilib.linux.device.port import NO_PORT, BridgePort, VlanEntry
 from mcnilib.linux.device.tunnel.ipip import Gre, Ipip
 from mcnilib.linux.device.tunnel.vxlan import Vxlan
 from mcnilib.linux.device.veth import Veth
-from mcnilib.linux.device.vlan import QOS_MAPS, Vlan
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.route import SCOPES
 from mcnilib.linux.text import WordReaders, Words

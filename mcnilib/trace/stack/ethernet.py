@@ -189,13 +189,9 @@ class Wire:
     def _send_slave(self, netns: str, bond: Link, sight: _Sight) -> _Ends:
         """Send out of a NIC of a bond. Where several may carry it, its hash chooses: all have to lead to the same."""
         ways = [self._send(netns, slave, sight) for slave in self.cables.slaves(netns, bond)]
-        if len({_landed(way) for way in ways}) > 1:
-            reason = tr(
-                "{bond} of {netns} sends by one of its NICs, which lead to different places",
-                bond=bond.name,
-                netns=netns,
-            )
-            return [Unknown(reason, collect="")]
+        if len({frozenset((x.netns, x.link.name) for x in way if isinstance(x, Receiver)) for way in ways}) > 1:
+            names = {"bond": bond.name, "netns": netns}
+            return [Unknown(tr("the NICs of {bond} of {netns} lead to different places", **names), collect="")]
         return ways[0] if ways else []
 
     def _enter_bond(self, netns: str, slave: Link, bond: Link, sight: _Sight) -> _Ends:
@@ -221,7 +217,9 @@ class Wire:
         if child.tag:
             return self._send(home, device, sight.tagged(*sight.tags, child.tag))
         below = sight.at(home, device.name, taken=True)
-        here = self._send_siblings(link, child, self.cables.children.get((home, device.index), []), below)
+        # macvlan shows the lower device's taps what it hands over, ipvlan does not
+        handed = _Sight(frame, sight.path, True, sight.tags) if child.reads_packets else below
+        here = self._send_siblings(link, child, self.cables.children.get((home, device.index), []), handed)
         if here and not frame.to_all:
             return here
         return self._enter(home, device, below) if child.keeps(frame) else here + self._send(home, device, sight)
@@ -432,10 +430,6 @@ def _copies(children: list[Sibling], frame: Frame) -> tuple[list[tuple[str, Link
     sender = senders[0][2] if senders else None
     copies = [(n, child) for n, child, kind in awake if kind.copied((n, child, kind) in senders, sender)]
     return copies, sender is not None and sender.hears_alone
-
-
-def _landed(ends: _Ends) -> frozenset[tuple[str, str]]:
-    return frozenset((end.netns, end.link.name) for end in ends if isinstance(end, Receiver))
 
 
 def _all(parts: Iterable[_Ends]) -> _Ends:

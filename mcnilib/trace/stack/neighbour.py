@@ -120,7 +120,7 @@ class _Request(NamedTuple):
             next_hop = tr("the next hop {ip} is an address of {host} itself", ip=ip, host=host.name)
             raise Unsupported(tr("{next_hop}, through an added local route", next_hop=next_hop))
         sender = self.protocol.sender(host, link, ip, self.at.skb.packet)
-        answering, gap = self._answering(sender)
+        answering, gap, unsure = self._answering(sender)
         heard = [receiver for receiver in answering if self._is_heard(receiver, sender)]
         entry = next((x for x in host.netns.ip4.learned if (x.ip, x.dev) == (ip, link.name)), None)
         if entry and (heard or not gap):
@@ -132,12 +132,11 @@ class _Request(NamedTuple):
         if heard:
             return self._accept(self._first(sender, heard), sender)
         self._lose(answering, sender)
-        return self._give_up(gap, sender)
+        return self._give_up(gap, sender, "" if unsure else deaf_owner(self.at.net, host, link, ip))
 
-    def _give_up(self, gap: Unknown | None, sender: IPv4Address) -> None:
+    def _give_up(self, gap: Unknown | None, sender: IPv4Address, deaf: str) -> None:
         """Say that nobody answers, and why where that is known; where what is known ends, what is wrong even so."""
         question: dict[str, object] = {"protocol": self.protocol.name, "ip": self.ip}
-        deaf = deaf_owner(self.at.net, self.host, self.link, self.ip)
         if gap and not deaf:
             reason = tr("no collected machine answers {protocol} for {ip}, and {why}", why=gap.why, **question)
             wrong = passed_by(self.at, self.link)
@@ -157,7 +156,7 @@ class _Request(NamedTuple):
         Raises: Unknown when it does not, since then its entry is believed for a while only.
         Source: neigh_timer_handler() in net/core/neighbour.c, delay_first_probe_time.
         """
-        answering, gap = self._answering(self.protocol.sender(self.host, self.link, self.ip, self.at.skb.packet))
+        answering, gap, _ = self._answering(self.protocol.sender(self.host, self.link, self.ip, self.at.skb.packet))
         if not answering:
             reason = tr(
                 "{host} knows {ip} because it asked, and nothing answers {protocol} for {ip}: how long the entry is "
@@ -171,18 +170,18 @@ class _Request(NamedTuple):
     def _note(self, action: str, what: Asked, to: tuple[str, str] | None = None, fate: Fate = Fate.GOES_ON) -> None:
         self.at.note(self.protocol.stage, action, oif=self.link.name, to=to, fate=fate, what=what)
 
-    def _answering(self, sender: IPv4Address) -> tuple[list[Receiver], Unknown | None]:
-        """Return who answers, and where the request leaves what is known."""
+    def _answering(self, sender: IPv4Address) -> tuple[list[Receiver], Unknown | None, bool]:
+        """Return who answers, where the request leaves what is known, and whether one of whom nobody knows hears it."""
         frame = Frame(self.link.mac, self.protocol.group(self.ip), Packet(sender, self.ip, "arp"))
         gap = self.at.net.wire.beyond(self.host.name, self.link, frame)
-        answering = []
+        answering, unsure = [], False
         for receiver in self.at.net.wire.send(self.host.name, self.link, frame):
             try:
                 if self._answer(receiver, sender) is not Reply.SILENT:
                     answering.append(receiver)
             except Unknown as unknown:
-                gap = gap or unknown
-        return answering, gap
+                gap, unsure = gap or unknown, True
+        return answering, gap, unsure
 
     def _has_it(self, receiver: Receiver) -> bool:
         return self._speaks(receiver) or self.at.net.hosts[receiver.netns].is_local(self.ip)

@@ -1,0 +1,1 @@
+"""Devices on another one whose frames are told apart by a tag or by addresses, not by MACs: VLAN and ipvlan."""
