@@ -60,7 +60,7 @@ class Walkthrough:
             "verdict": verdict_lines(self.trace),
             "picture": Html("".join(to_svg(drawing, uid) for _, drawing, uid in self._drawn)),
             "listing": state_around(self.world, self.trace),
-            "table": table_html(self.steps, self.depth),
+            "table": table_html(self.steps, self.depth, fold=False),
         }
 
     @cached_property

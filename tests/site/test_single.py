@@ -69,7 +69,7 @@ def test_the_whole_conversation_is_there_without_a_script(html):
     assert reasons_html(FLAGSHIP, settings) in before
     assert "mcni run macvlan-to-calico-across-nodes --kube-proxy 1.30" in before
     assert "7-macvlan-to-calico-across-nodes.ipynb" in before
-    assert before.count("<tr") == 16
+    assert before.count("<tr") == 22
 
 
 def test_the_file_is_well_formed_and_asks_no_server_for_anything(html):
@@ -140,4 +140,4 @@ def test_a_conversation_through_a_snapshot_is_written_too(tmp_path, capsys):
     html = file.read_text()
     assert "<h1>From mac1 to tcp:10.233.101.2:80</h1>" in html
     assert "my cluster&#x27; --from mac1 --to tcp:10.233.101.2:80</code>" in html.replace("</span>", "")
-    assert html.count("<tr") > 150
+    assert html.count("<tr") > 200

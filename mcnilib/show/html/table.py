@@ -124,14 +124,15 @@ def _row(journey: Journey, index: int, step: Step, fields: tuple[str, ...]) -> R
     )
 
 
-def table_html(steps: Sequence[Row], depth: str, current: tuple[int, int] | None = None) -> Html:
+def table_html(steps: Sequence[Row], depth: str, current: tuple[int, int] | None = None, *, fold: bool = True) -> Html:
     """Return the step table as HTML, from all rows of a depth.
 
     With `current` (packet, step index) only the rows around that step, which is marked with ▶ and `aria-current`. The
-    whole table has packets that are sent again and go and end as before in one row, with their number.
+    whole table has packets that are sent again and go and end as before in one row, with their number, unless `fold`
+    is false: a table along which one walks has every step.
     """
     at = next((i for i, row in enumerate(steps) if (row.journey, row.index) == current), None)
-    if at is None:
+    if at is None and fold:
         steps = [replace(row, packet=row.heading) for row in steps if not row.head]
     first, last = (0, len(steps)) if at is None else (max(0, at - AROUND), min(len(steps), at + AROUND + 1))
     body = (_line(row, number == at) for number, row in enumerate(steps[first:last], start=first))
