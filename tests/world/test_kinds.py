@@ -150,7 +150,9 @@ def facts_of(kind: Kind) -> KindFacts:
         " ".join(needs(replace(world, namespaces=(netns,)))),
         " ".join(_landings(world, link.name)),
         " ".join(
-            name for name, held in vars(Cabling(world)).items() if ("n", link.name) in held and name != "segments"
+            name
+            for name, held in vars(Cabling(world)).items()
+            if ("n", link.name) in held and name not in ("segments", "macs")
         ),
     )
 
