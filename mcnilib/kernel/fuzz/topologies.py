@@ -174,7 +174,7 @@ def _tunnel_lines(node: str, pod: str, number: int) -> tuple[str, ...]:
     )
 
 
-def programs() -> World:
+def vpn() -> World:
     """Two nodes n and m whose tun devices a program connects, and a pod of each behind them."""
     nodes = (_tun_end(name, pod, number) for name, pod, number in (("n", "a", 1), ("m", "b", 2)))
     ends = (
@@ -203,6 +203,6 @@ def _tun_end(name: str, pod: str, number: int) -> Netns:
 
 
 WORLDS: dict[str, Callable[[], World]] = {
-    make.__name__: make for make in (routers, two_legs, pods, bridged, stacked, guests, two_ports, tunnelled, programs)
+    make.__name__: make for make in (routers, two_legs, pods, bridged, stacked, guests, two_ports, tunnelled, vpn)
 }
 """The worlds by name, as a case's first line has it."""

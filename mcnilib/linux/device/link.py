@@ -299,8 +299,7 @@ def _link(lines: list[Words], printout: Printout) -> Link:
     addresses, port = list[Address](), NO_PORT
     for words in rest[1:]:
         if words.next == "inet":
-            no_frames = printout.partial and kind is not None and kind.layer == "none"
-            addresses.append(read_address(words, peers=no_frames))
+            addresses.append(read_address(words, peers=printout.partial and layer == "none"))
         elif words.next in MASTERS:
             port = MASTERS[words.take()].read_slave(words, up="UP" in flags and _carrier(flags))
         elif words.next not in PASSED_LINES:
