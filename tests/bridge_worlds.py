@@ -129,6 +129,7 @@ CASES = {
     "routed out: it came by no other port": BridgeCase(cni(SHOWN, physdev("--physdev-in vb")), C, WORKS, server="c"),
     "routed out, hidden: nothing is known": BridgeCase(cni(HIDDEN, physdev("--physdev-is-in")), C, WORKS, server="c"),
     "routed out, hidden: negated, all holds": BridgeCase(cni(HIDDEN, physdev("! --physdev-in va ! --physdev-is-bridged")), C, LATE, server="c"),
+    "routed out: no port out, not even another": BridgeCase(cni(SHOWN, physdev("--physdev-in va ! --physdev-out vb")), C, WORKS, server="c"),
     "routed in: nothing is known": BridgeCase(cni(SHOWN, physdev("! --physdev-is-in ! --physdev-out vb")), B, LATE, client="c"),
     "bridged: the port out": BridgeCase(cni(SHOWN, physdev("--physdev-is-bridged --physdev-out vb", "POSTROUTING")), B, LATE),
     "bridged: not the port out": BridgeCase(cni(SHOWN, physdev("--physdev-is-bridged --physdev-out va", "POSTROUTING")), B, LATE),
