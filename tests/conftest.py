@@ -21,6 +21,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-structures", action="store_true", help=what)
     what = "only what needs no kernel, no browser and no notebook, and is not slow: a minute on two cores"
     parser.addoption("--quick", action="store_true", help=what)
+    what = (
+        "where the tests of the kernel that take the fixture `worker` run: user-mode Linux, not this machine's kernel"
+    )
+    parser.addoption("--kernel", choices=["uml"], help=what)
 
 
 LEFT_OUT = {"kernel", "browser", "notebook", "slow"}

@@ -10,12 +10,14 @@ from small_worlds import routed
 from mcnilib.kernel.lab.syscalls import NoLab
 from mcnilib.kernel.lab.workers import Worker
 from mcnilib.kernel.observe.observe import listing_mismatches
+from mcnilib.kernel.uml.machine import kernel_named
 
 
 @pytest.fixture(scope="module")
-def worker() -> Iterator[Worker]:
-    """One lab for the whole module; it becomes each test's world."""
-    with Worker() as one:
+def worker(request: pytest.FixtureRequest) -> Iterator[Worker]:
+    """One lab for the whole module, on the kernel that was chosen; it becomes each test's world."""
+    (started,) = kernel_named(request.config.getoption("kernel")).start(1)
+    with started as one:
         try:
             one.run(listing_mismatches, routed())
         except NoLab as problem:
