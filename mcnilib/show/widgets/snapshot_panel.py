@@ -49,16 +49,20 @@ class SnapshotPanel(PanelFrame):
         self.button = widgets.Button(description=tr("Trace"), tooltip=tr("Follow the packets"), icon="play")
         self.button.on_click(keeping(lambda _: self.ask()))
         self.view = TraceView(scale)
-        self.repairs = RepairBox(
+        self.repairs = self._repair_box()
+        super().__init__([self._question(), self.commands, self.button, self.view, self.repairs], scale)
+        self.ask(wait=False)  # whoever sees the panel may press an arrow key at once
+        for field in (self.client, self.to, self.source, self.listen, self.commands):  # a click may overtake the words
+            field.observe(keeping(lambda change: self.ask()), names="value")
+
+    def _repair_box(self) -> RepairBox:
+        """Make the list of what would help, whose commands are tried in this panel."""
+        return RepairBox(
             lambda passing: self._inquiry.repairs(self.snapshot, passing),
             self._try,
             lambda advice: bool(advice.commands),
             tr("Try it here"),
         )
-        super().__init__([self._question(), self.commands, self.button, self.view, self.repairs], scale)
-        self.ask(wait=False)  # whoever sees the panel may press an arrow key at once
-        for field in (self.client, self.to, self.source, self.listen, self.commands):  # a click may overtake the words
-            field.observe(keeping(lambda change: self.ask()), names="value")
 
     def _question(self) -> Any:
         layout = widgets.Layout(flex_flow="row wrap", grid_gap="6px 18px")

@@ -115,10 +115,7 @@ class _Request(NamedTuple):
         Source: arp_process(), pneigh_enqueue() in net/core/neighbour.c.
         """
         host, link, ip = self.host, self.link, self.ip
-        question: dict[str, object] = {"protocol": self.protocol.name, "ip": ip}
-        if host.is_local(ip):
-            next_hop = tr("the next hop {ip} is an address of {host} itself", ip=ip, host=host.name)
-            raise Unsupported(tr("{next_hop}, through an added local route", next_hop=next_hop))
+        self._refuse_own()
         sender = self.protocol.sender(host, link, ip, self.at.skb.packet)
         answering, gap, unsure = self._answering(sender)
         heard = [receiver for receiver in answering if self._is_heard(receiver, sender)]
@@ -127,12 +124,19 @@ class _Request(NamedTuple):
             return self._believe(entry, heard)
         self._teach(answering, sender)
         if gap and heard and not any(self._has_it(receiver) for receiver in heard):
-            reason = tr("only collected proxies answer {protocol} for {ip}, and {why}", why=gap.why, **question)
+            question = {"protocol": self.protocol.name, "ip": ip, "why": gap.why}
+            reason = tr("only collected proxies answer {protocol} for {ip}, and {why}", **question)
             raise Unknown(reason, collect=gap.collect) from gap
         if heard:
             return self._accept(self._first(sender, heard), sender)
         self._lose(answering, sender)
         return self._give_up(gap, sender, "" if unsure else deaf_owner(self.at.net, host, link, ip))
+
+    def _refuse_own(self) -> None:
+        """Refuse to ask for an address of this machine. Raises: Unsupported."""
+        if self.host.is_local(self.ip):
+            next_hop = tr("the next hop {ip} is an address of {host} itself", ip=self.ip, host=self.host.name)
+            raise Unsupported(tr("{next_hop}, through an added local route", next_hop=next_hop))
 
     def _give_up(self, gap: Unknown | None, sender: IPv4Address, deaf: str) -> None:
         """Say that nobody answers, and why where that is known; where what is known ends, what is wrong even so."""
