@@ -170,7 +170,7 @@ def changed(old: str, new: str) -> str:
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        (changed("    veth numtx", "    tun type tap numtx"), "link kind 'tun'"),
+        (changed("    veth numtx", "    tun type tap numtx"), "a tun device with type tap"),
         (changed("    macvlan mode bridge", "    ipvtap mode l2"), "link kind 'ipvtap'"),
         (changed("mode bridge", "mode source"), "macvlan mode 'source'"),
         (changed("link-netns switch", "link-netnsid 0"), "link-netnsid 0"),

@@ -106,7 +106,7 @@ def test_deeper_tables_have_more_rows_and_every_cell_is_escaped() -> None:
     assert counts == sorted(set(counts))
     html = table_html(rows(trace, "decisions"), "decisions")
     assert len(re.findall(r'<th scope="col">', html)) == 6
-    assert html.count("<tr") == counts[2] + 1
+    assert html.count("<tr") == 1 + sum(not row.head for row in rows(trace, "decisions"))  # sent again: one line
     assert "--ctstate INVALID" in text_of(html) and "10.233.101.2 > " not in html
     with pytest.raises(ValueError, match="depth"):
         rows(trace, "everything")

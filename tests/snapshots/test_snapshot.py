@@ -151,8 +151,8 @@ def test_a_file_that_cannot_be_read_costs_its_namespace(tmp_path: Path, capsys, 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("table ip kube-proxy {\n", "this is what nft prints; its rules are not modelled, those of iptables-save are"),
-        ("table ip kube-proxy {\n", "it runs in nftables mode, which is not modelled. Let it run in iptables mode"),
+        ("table ip kube-proxy {\n", "this is what nft prints, and not iptables-save"),
+        ("table ip kube-proxy {\n", "it runs in nftables mode: put what `nft list ruleset` prints there into nft.txt"),
         ("TCP  10.233.0.1:443 rr\n", "it runs in IPVS mode, which is not modelled. Let it run in iptables mode"),
     ],
 )

@@ -286,7 +286,7 @@ LISTINGS = {
     "iptables-legacy": ListingFacts("iptables-legacy-save"),
     "arptables-legacy": ListingFacts("arptables-legacy-save"),
     "ebtables-legacy": ListingFacts("grep ^ebtable_ /proc/modules"),
-    "nft": ListingFacts("nft list tables", script='sh -c "$tables"'),
+    "nft": ListingFacts("nft list ruleset", read_back=("nft list ruleset",), script='sh -c "$tables"'),
     "nft.json": ListingFacts("nft -j list ruleset"),
     "tc": ListingFacts("tc qdisc show"),
     "tc-filter": ListingFacts("tc filter show dev DEVICE, the device in front of each line", script='sh -c "$filters"'),
@@ -365,5 +365,6 @@ def test_a_listing_fills_every_field_of_a_namespace() -> None:
         "unseen",
         "learned",
         "legacy",
+        "nft",
     }  # what is found while reading; what was learned with the neighbours, iptables-legacy's where nft has rules too
     assert {one.name for one in (*fields(Netns), *fields(Family))} - filled == beside

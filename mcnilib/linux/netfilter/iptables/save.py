@@ -281,7 +281,7 @@ def parse_tables(text: str, source: str = "iptables-save", *, partial: bool = Fa
 def _stranger(line: str, source: str, number: int) -> Unsupported | StateSyntaxError:
     """Build the error for a line outside all tables; the text of another tool is named."""
     if tool := other_tool(line):
-        what = tr("this is what {tool} prints; its rules are not modelled, those of iptables-save are", tool=tool)
+        what = tr("this is what {tool} prints, and not iptables-save", tool=tool)
         return Unsupported(f"{source}:{number}: {what}")
     return _fail("expected *TABLE", line, source, number)
 
