@@ -25,7 +25,7 @@ MACHINE = re.compile(
     r"\s*(?:\(\?|-[AImjtsdpP] |--?[a-z]+|:[A-Z]|\*|#|<|/"  # rules, options, comments, markup, paths
     r"|\.mcni|@media|\"\"\"|NETNS: |_+[a-z]+|patch |Bitstream "  # style sheets, code, fields of kubectl, fonts
     r"|(?:ip|iptables|ip6tables|conntrack|sysctl|nft|ss|ipset|bridge|kubectl|tc|ping|mcni|uv|pip|inet|link|default"
-    r"|autoload|nexthop|unreachable|grep|readlink|sh|Netid|nsid|@|CLOSED|type|group|table|from|state|mode|proto|scope) )"
+    r"|wg|tuntap|meta|reject|set|{} via|autoload|nexthop|unreachable|grep|readlink|sh|Netid|nsid|@|CLOSED|type|group|table|from|state|mode|proto|scope) )"
 )
 """How a text begins that is a machine's: rules, commands, lines of `ip`, patterns, markup."""
 COMMENTS = {"NodeLocal DNS Cache", "kubernetes firewall for dropping marked packets"}
@@ -33,6 +33,9 @@ COMMENTS = {"NodeLocal DNS Cache", "kubernetes firewall for dropping marked pack
 EXEMPT: dict[str, str] = {
     "__init__.py": "an AttributeError is for programmers, and the catalogue is not loaded for it",
     "cli/record.py": "only maintainers renew what the repository has recorded",
+    "cluster/kube_proxy/nftables.py": "the words of nft, and comments that kube-proxy writes into its table",
+    "linux/device/master.py": "names of the fields of `ip -d link`",
+    "linux/device/l3/kinds.py": "names of the fields of `ip -d link`",
     "kernel/fuzz/": "only maintainers search for disagreements with the kernel",
     "kernel/lab/": "what the lab cannot do is told to maintainers",
     "kernel/observe/": "how the kernel is read is told to maintainers",

@@ -18,7 +18,7 @@ from mcnilib.kernel.lab.capabilities import Capabilities, lacking, probe, releas
 from mcnilib.kernel.lab.lab import Lab
 from mcnilib.kernel.lab.workers import THIS_KERNEL, Kernel, WorkerPool
 from mcnilib.kernel.observe.observe import CLIENT_PORTS, FIRST_PORT, PATIENCE, SLOWER, observe
-from mcnilib.language import listed, mark
+from mcnilib.language import listed, mark, tr
 from mcnilib.scenarios import Scenario, scenario
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.run import run
@@ -120,7 +120,9 @@ def _measure(lab: Lab, story: Scenario, settings: Settings, world: World, *, slo
     if flow.proto == "tcp" and narrow_place(world, model):
         for large in large_flows(flow):
             ours, theirs, _ = _held(lab, world, large, listeners)
-            wrong = compare_ends(ours, theirs, f"{large.request} bytes out, {large.answer} back").mismatches
+            wrong = compare_ends(
+                ours, theirs, tr("{out} bytes out, {back} back", out=large.request, back=large.answer)
+            ).mismatches
             report = replace(report, mismatches=(*report.mismatches, *wrong))
     return report, kernel.outcome.verdict.value
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from mcnilib.language import tr
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.device.port import VlanEntry
 from mcnilib.linux.text import Words
@@ -55,7 +56,7 @@ def _entries(words: Words) -> list[VlanEntry]:
     """Read `ID[-ID] [PVID] [Egress Untagged]`."""
     first, dash, last = words.take("a VLAN").partition("-")
     if not all(number.isdecimal() and number.isascii() and int(number) < 4096 for number in (first, last or first)):
-        raise words.wrong(f"{first}{dash}{last} is no number of a VLAN (1 to 4094), and no range")
+        raise words.wrong(tr("{vlan} is no number of a VLAN (1 to 4094), and no range", vlan=f"{first}{dash}{last}"))
     flags = set()
     while words:
         flags.add(words.one_of(("PVID", "Egress", "Untagged")))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mcnilib.errors import Unsupported
+from mcnilib.language import mark, tr
 from mcnilib.linux.device.base import DeviceRole, Keyword, Kind, KindLine
 from mcnilib.linux.text import Words
 
@@ -26,7 +27,7 @@ _REFUSED = ("broadcast", "balance-tlb", "balance-alb")
 
 def _mode(words: Words) -> str:
     if words.next in _REFUSED:
-        raise Unsupported(f"{words.source}:{words.number}: a bond in mode {words.next}")
+        raise Unsupported(f"{words.source}:{words.number}: {tr('a bond in mode {mode}', mode=words.next)}")
     return words.one_of(BOND_MODES)
 
 
@@ -51,7 +52,7 @@ class Bond(Kind):
         usual={"all_slaves_active": ("0",)},
     )
     slave: ClassVar[KindLine] = KindLine(
-        "a slave of a bond",
+        mark("a slave of a bond"),
         passed="""
         mii_status link_failure_count perm_hwaddr queue_id prio ad_aggregator_id ad_actor_oper_port_state
         ad_actor_oper_port_state_str ad_partner_oper_port_state ad_partner_oper_port_state_str
@@ -89,7 +90,7 @@ class Vrf(Kind):
     line: ClassVar[KindLine] = KindLine(
         "a vrf", Keyword("table", "table", lambda words: str(words.number_upto(0xFFFFFFFF)), required=True)
     )
-    slave: ClassVar[KindLine] = KindLine("a device of a VRF", passed="table")
+    slave: ClassVar[KindLine] = KindLine(mark("a device of a VRF"), passed="table")
     flags: ClassVar[str] = "NOARP,MASTER"
 
     table: str

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, ClassVar
 
+from mcnilib.language import mark
 from mcnilib.linux.device.base import DeviceRole, Kind, KindLine, Tunnel
 from mcnilib.linux.packet import Packet
 
@@ -46,7 +47,7 @@ class Tun(L3):
     probe: ClassVar[str] = "tuntap add dev p18 mode tun"
     role: ClassVar[DeviceRole] = DeviceRole.PROGRAM
     line: ClassVar[KindLine] = KindLine(
-        "a tun device",
+        mark("a tun device"),
         passed="pi vnet_hdr persist user group numqueues numdisabled",
         flags="multi_queue",
         usual={"type": ("tun",)},
@@ -85,7 +86,7 @@ class WireGuard(L3, Tunnel):
 
     word: ClassVar[str] = "wireguard"
     probe: ClassVar[str] = "link add p19 type wireguard"
-    line: ClassVar[KindLine] = KindLine("a wireguard device")
+    line: ClassVar[KindLine] = KindLine(mark("a wireguard device"))
     flags: ClassVar[str] = "POINTOPOINT,NOARP"
 
     peers: tuple[Peer, ...] | None = None

@@ -86,9 +86,12 @@ class InSet(Match):
             for side, kind in zip(self.sides.split(","), named.kinds, strict=False)
         ]
         if not self.negated:
-            return f"{', '.join(sides)} is not in set {self.name}"
+            return tr("{sides} is not in set {name}", sides=", ".join(sides), name=self.name)
         member = named.member(packet, at, tuple(self.sides.split(",")))
-        return f"{', '.join(sides)} is in set {self.name}" + (f" by `{member}`" if member else "")
+        said = {"sides": ", ".join(sides), "name": self.name, "member": member}
+        return (
+            tr("{sides} is in set {name} by `{member}`", **said) if member else tr("{sides} is in set {name}", **said)
+        )
 
 
 def _part(kind: str, side: str, packet: Packet, at: Context) -> str:
