@@ -25,7 +25,7 @@ class Case(NamedTuple):
     verdict: str
     error: str = ""
     dev: str = ""  # what the server is bound to
-    observed: str = ""  # the verdict by what is seen from outside, which does not see a tunnel refuse a packet
+    observed: str = ""  # the verdict by what is seen from outside, which sees neither a tunnel refuse a packet nor who got one by a VRF
 
     def talk(self, number: int) -> tuple[Flow, tuple[Listener, ...]]:
         """The conversation, with a port of its own."""
@@ -265,8 +265,12 @@ CASES = {
         vrfs(rules=chains("raw", "PREROUTING -i e1 -j DROP")), "a icmp 10.0.2.2 b", LOST
     ),
     "PREROUTING sees the VRF": Case(vrfs(rules=chains("raw", "PREROUTING -i red -j DROP")), "a icmp 10.0.2.2 b", LOST),
-    "OUTPUT sees the VRF": Case(vrfs(rules=chains("filter", "OUTPUT -o red -j DROP")), "a icmp 10.0.1.1 n", ONE_WAY),
-    "OUTPUT sees the device": Case(vrfs(rules=chains("filter", "OUTPUT -o e1 -j DROP")), "a icmp 10.0.1.1 n", ONE_WAY),
+    "OUTPUT sees the VRF": Case(
+        vrfs(rules=chains("filter", "OUTPUT -o red -j DROP")), "a icmp 10.0.1.1 n", ONE_WAY, observed=LOST
+    ),
+    "OUTPUT sees the device": Case(
+        vrfs(rules=chains("filter", "OUTPUT -o e1 -j DROP")), "a icmp 10.0.1.1 n", ONE_WAY, observed=LOST
+    ),
     "a VRF with connection tracking": Case(
         vrfs(
             rules=chains(
