@@ -40,7 +40,6 @@ UNTRANSLATED = {
     "cluster/kube_proxy/modes.py",
     "cluster/kube_proxy/services.py",
     "cluster/kube_proxy/view.py",
-    "cluster/underlay.py",
     "cluster/workarounds.py",
     "language.py",
     "linux/device/base.py",
