@@ -6,8 +6,8 @@ import pytest
 
 pytest_plugins = ("notebook_check",)
 
-ALONE = ("tests/browser/", "tests/kernel/")
-"""Folders whose tests one of several workers (`-n`) runs in turn; other files are whole."""
+ALONE = ("tests/kernel/test_uml.py", "tests/browser/", "tests/kernel/")
+"""Folders whose tests one of several workers (`-n`) runs in turn; other files are whole, and what waits for a build."""
 
 
 @pytest.hookimpl(optionalhook=True)

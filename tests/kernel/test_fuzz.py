@@ -123,7 +123,7 @@ def test_the_record_is_of_the_generator_and_the_model_as_they_are(file: str) -> 
 
 def test_another_outcome_makes_the_record_stale(monkeypatch: pytest.MonkeyPatch) -> None:
     run = recorded_run()
-    monkeypatch.setattr(Conntrack, "track", lambda self, packet, now: Tracked(ConnState.INVALID))
+    monkeypatch.setattr(Conntrack, "track", lambda self, packet, now, *zone: Tracked(ConnState.INVALID))
     assert fuzz_digest(run["seed"], run["first"]) != run["digest"]
 
 

@@ -140,14 +140,14 @@ def test_what_is_missing_but_not_needed_does_no_harm(rule: str, works: bool) -> 
 
 
 def test_a_device_that_is_not_modelled_is_a_gap_only_for_what_goes_there() -> None:
-    strange = "9: wg0: <POINTOPOINT,UP,LOWER_UP> mtu 1420\n    link/none\n    wireguard\n    inet 10.9.0.1/24 scope global wg0\n"
+    strange = "9: nk0: <BROADCAST,UP,LOWER_UP> mtu 1420\n    link/none\n    netkit mode l3\n    inet 10.9.0.1/24 scope global nk0\n"
     files = cluster()
     files["node/ip-address.txt"] += strange
-    files["node/ip-route.txt"] += routes(("wg0", "10.9.0.1/24"))
-    assert isinstance(load_collected(files)["node"].link("wg0").kind, UnmodelledDevice)
+    files["node/ip-route.txt"] += routes(("nk0", "10.9.0.1/24"))
+    assert isinstance(load_collected(files)["node"].link("nk0").kind, UnmodelledDevice)
     assert outcome(files, "tcp:10.0.0.1:80").startswith("connected")
     assert outcome(files, "tcp:10.9.0.1:80").startswith("connected")
-    assert "the packet leaves through wg0" in outcome(files, "tcp:10.9.0.2:80")
+    assert "the packet leaves through nk0" in outcome(files, "tcp:10.9.0.2:80")
 
 
 def child(name: str, lower: str, mac: int) -> dict[str, str]:

@@ -118,8 +118,8 @@ def test_a_table_that_no_packet_meets_drops_none(files: dict[str, str], says: st
     ("text", "says"),
     [
         pytest.param(ruleset(table("inet", "fw"), chain("inet", "fw", "in", "input")), "connected", id="an empty table"),
-        pytest.param(ruleset(table("inet", "fw"), chain("inet", "fw", "in", "input"), rule("inet", "fw", "in", DROP)), "the nftables chain inet fw in, at the hook input", id="a rule at a hook on the way"),
-        pytest.param(ruleset(table("inet", "fw"), chain("inet", "fw", "in", "input", "drop")), "the nftables chain inet fw in", id="a policy at a hook on the way"),
+        pytest.param(ruleset(table("inet", "fw"), chain("inet", "fw", "in", "input"), rule("inet", "fw", "in", DROP)), "is dropped on node in inet fw in by `drop`", id="a rule at a hook on the way"),
+        pytest.param(ruleset(table("inet", "fw"), chain("inet", "fw", "in", "input", "drop")), "is dropped on node in inet fw in by `type filter hook input priority filter; policy drop;`", id="a policy at a hook on the way"),
         pytest.param(ruleset(table("ip", "fw"), chain("ip", "fw", "fw", "forward"), rule("ip", "fw", "fw", DROP)), "connected", id="a rule at another hook"),
         pytest.param(ruleset(table("inet", "fw"), chain("inet", "fw", "x"), rule("inet", "fw", "x", DROP)), "connected", id="a rule at no hook"),
         pytest.param(ruleset(table("ip6", "fw"), chain("ip6", "fw", "in", "input", "drop")), "connected", id="IPv6"),
@@ -131,7 +131,7 @@ def test_a_table_that_no_packet_meets_drops_none(files: dict[str, str], says: st
         pytest.param(ruleset(table("bridge", "filter"), chain("bridge", "filter", "FORWARD", "forward", "drop")), "connected", id="ebtables, and no bridge"),
     ],
 )  # fmt: skip
-def test_a_table_of_its_own_is_unknown_at_its_hooks(text: str, says: str) -> None:
+def test_a_table_of_its_own_decides_or_is_unknown_at_its_hooks(text: str, says: str) -> None:
     assert says in verdict(asked(whole() | {"node/nft.json": text, "node/nft.txt": "table inet fw\n"}))
 
 

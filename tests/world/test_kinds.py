@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from small_worlds import device, namespace, plug
-from state_fields import BASE
+from state_fields import BASE, NATIVE
 
 import mcnilib
 from mcnilib.errors import McniError, Unsupported
@@ -33,6 +33,7 @@ from mcnilib.linux.device.nic import Dummy, Loopback, Physical, UnmodelledDevice
 from mcnilib.linux.device.tunnel.ipip import Gre, Ipip
 from mcnilib.linux.device.tunnel.vxlan import Vxlan
 from mcnilib.linux.device.veth import Veth
+from mcnilib.linux.netfilter.nftables.text.ruleset import read_ruleset
 from mcnilib.linux.netns import Family, Netns, add_link
 from mcnilib.linux.routing.neigh import Neigh, parse_neigh
 from mcnilib.linux.routing.route import Route
@@ -286,7 +287,7 @@ LISTINGS = {
     "iptables-legacy": ListingFacts("iptables-legacy-save"),
     "arptables-legacy": ListingFacts("arptables-legacy-save"),
     "ebtables-legacy": ListingFacts("grep ^ebtable_ /proc/modules"),
-    "nft": ListingFacts("nft list ruleset", read_back=("nft list ruleset",), script='sh -c "$tables"'),
+    "nft": ListingFacts("nft list ruleset", "nft", shown=("nft list ruleset",), read_back=("nft list ruleset",), script='sh -c "$tables"'),
     "nft.json": ListingFacts("nft -j list ruleset"),
     "tc": ListingFacts("tc qdisc show"),
     "tc-filter": ListingFacts("tc filter show dev DEVICE, the device in front of each line", script='sh -c "$filters"'),
@@ -346,7 +347,10 @@ def test_a_listing_is_what_it_declares(row: ListingRow) -> None:
 
 NOARP = Neigh(IPv4Address("10.0.1.7"), "en0", "02:00:00:00:00:07", "NOARP")
 FULL = BASE.put(
-    BASE["n"].with_ip4(neighbours=(*BASE["n"].ip4.neighbours, NOARP, parse_neigh("10.0.1.8 dev en0 proxy")))
+    BASE["n"].with_ip4(
+        neighbours=(*BASE["n"].ip4.neighbours, NOARP, parse_neigh("10.0.1.8 dev en0 proxy")),
+        nft=read_ruleset(NATIVE),
+    )
 )
 
 
@@ -365,6 +369,5 @@ def test_a_listing_fills_every_field_of_a_namespace() -> None:
         "unseen",
         "learned",
         "legacy",
-        "nft",
     }  # what is found while reading; what was learned with the neighbours, iptables-legacy's where nft has rules too
     assert {one.name for one in (*fields(Netns), *fields(Family))} - filled == beside
