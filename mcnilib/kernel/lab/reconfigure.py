@@ -24,7 +24,7 @@ def clearing(old: Netns, new: Netns) -> str:
     """Return nft commands that remove tables which go, and put the probes there when they must be new."""
     kept = {table.name for table in new.ip4.tables} if old.sets == new.sets else set()
     lines = [f"delete table ip {table.name}" for table in old.ip4.tables if table.name not in kept]
-    lines += [f"delete table {table.title}" for table in old.ip4.nft if old.ip4.nft != new.ip4.nft]
+    lines += [f"delete table {table.title}" for table in old.ip4.nft if _are_made_anew(old, new)]
     if old == empty(new) or old.ip4.tracks != new.ip4.tracks:
         lines.append(probe_table(tracked=new.ip4.tracks))
     return "\n".join(lines)
@@ -44,7 +44,13 @@ def table_changes(old: Netns, new: Netns) -> str:
 
 def native_changes(old: Netns, new: Netns) -> str:
     """Return `nft -f` text that makes the native tables, after the others, so that they are registered last."""
-    return print_ruleset(new.ip4.nft) if old.ip4.nft != new.ip4.nft else ""
+    return print_ruleset(new.ip4.nft) if _are_made_anew(old, new) else ""
+
+
+def _are_made_anew(old: Netns, new: Netns) -> bool:
+    """Tell whether the native tables are made again: also where those of iptables are, whose chains would come later."""
+    parts = [(netns.ip4.nft, netns.ip4.tables, netns.ip4.legacy, netns.sets) for netns in (old, new)]
+    return parts[0] != parts[1]
 
 
 def legacy_changes(old: Netns, new: Netns) -> str:
