@@ -48,7 +48,7 @@ def native_changes(old: Netns, new: Netns) -> str:
 
 
 def _are_made_anew(old: Netns, new: Netns) -> bool:
-    """Tell whether the native tables are made again: also where those of iptables are, whose chains would come later."""
+    """Tell whether the native tables are made again: also where those of iptables are, which would come later."""
     parts = [(netns.ip4.nft, netns.ip4.tables, netns.ip4.legacy, netns.sets) for netns in (old, new)]
     return parts[0] != parts[1]
 
