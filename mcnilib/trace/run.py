@@ -184,7 +184,9 @@ class Run:
         host, packet, attached = at.host, at.skb.packet, at.skb.tracked
         try:
             delivery = walk(at, Departure(host.name, at.skb))
-            host.connections.drop_unconfirmed(attached)
+            carried = attached and any(s.tracked and s.tracked.number == attached.number for _, s, _ in self.net.outbox)
+            if not carried:  # else the answer, which is on its way, holds the connection
+                host.connections.drop_unconfirmed(attached)
             return delivery, self.sockets.receive(at, delivery.iif) if delivery else None
         except self._gaps as gap:
             last = at.steps[-1] if at.steps else None
