@@ -85,7 +85,14 @@ def _tables(text: str, source: str) -> Iterator[tuple[int, str, str, bool]]:
 
 
 def _foreign(source: str, number: int, family: str, name: str) -> Gap:
-    return Gap(tr("the nftables table {family} {name} is not modelled", family=family, name=name), f"{source}:{number}")
+    named = {"family": family, "name": name}
+    if family in ("ip", "inet"):
+        what, command = (
+            tr("of the nftables table {family} {name} only the name was collected", **named),
+            tr("the output of `nft list ruleset`"),
+        )
+        return Gap(what, f"{source}:{number}", collect=command)
+    return Gap(tr("the nftables table {family} {name} is not modelled", **named), f"{source}:{number}")
 
 
 def arp_rules(text: str, source: str) -> Iterator[Gap]:

@@ -396,8 +396,8 @@ REJECT = RULE.format("-A INPUT -s 10.9.9.9/32 -j DROP\n")
 @pytest.mark.parametrize(
     ("file", "text", "says"),
     [
-        ("node/nft.txt", "table ip filter\ntable inet mesh\n", "node/nft.txt:2: the nftables table inet mesh is not modelled"),
-        ("node/nft.txt", "table ip kube-proxy\n", "the nftables table ip kube-proxy is not modelled"),
+        ("node/nft.txt", "table ip filter\ntable inet mesh\n", "node/nft.txt:2: of the nftables table inet mesh only the name was collected; collect the output of `nft list ruleset`"),
+        ("node/nft.txt", "table ip kube-proxy\n", "of the nftables table ip kube-proxy only the name was collected"),
         ("node/nft.txt", "table ip filter\ntable ip6 nat\n", ""),
         ("node/tc.txt", "qdisc noqueue 0: dev lo root refcnt 2\nqdisc clsact ffff: dev v0 parent ffff:fff1\n", "v0 has a qdisc clsact"),
         ("node/tc.txt", "qdisc clsact ffff: dev eth0 parent ffff:fff1\n", ""),
