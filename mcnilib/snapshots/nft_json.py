@@ -104,7 +104,13 @@ class Ruleset:
 
     def native(self, *, running: bool) -> tuple[NftTable, ...]:
         """Return the tables of the families ip and inet that iptables-save does not print. Raises: StateSyntaxError."""
-        tables = native_tables(ruleset_text(self._entries), self.source, running=running)
+        try:
+            tables = native_tables(ruleset_text(self._entries), self.source, running=running)
+        except (LookupError, TypeError, AttributeError, ValueError) as problem:
+            if isinstance(problem, StateSyntaxError):
+                raise
+            what = tr("not a ruleset, as `nft -j list ruleset` prints it: {problem}", problem=problem)
+            raise StateSyntaxError(what, source=self.source, line=1, column=1, text="") from None
         return tuple(table for table in tables if (table.family, table.name) not in self.dormant)
 
     def gaps(self, told: bool, read: Collection[Named]) -> Iterator[Gap]:

@@ -210,7 +210,9 @@ def test_a_screen_reader_hears_the_outcome_then_the_packets_in_order_and_no_scat
     assert shown.count("img") == 1 and "text:" not in shown  # nothing in it is read by itself
     packets = [int(line.partition(" ")[0]) for line in more if line[0].isdigit()]
     trace = story.run(story.start())
-    assert packets == sorted(packets) and len(packets) == len(trace.journeys) - len(trace.folded)  # sent again: one line
+    assert packets == sorted(packets) and len(packets) == len(trace.journeys) - len(
+        trace.folded
+    )  # sent again: one line
 
 
 def test_the_arrow_keys_walk_from_the_picture_too_where_there_is_nothing_to_scroll(site):

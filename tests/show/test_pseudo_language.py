@@ -29,6 +29,7 @@ CROWDED = {
     ("nodeport-to-macvlan", False): 2,
     ("nodeport-to-macvlan-from-lan", False): 1,
     ("calico-to-macvlan", True): 1,
+    ("macvlan-to-own-node", True): 1,
     ("nodeport-to-multi-nic-from-outside", False): 2,
     ("calico-to-clusterip", True): 1,
     ("macvlan-to-clusterip-calico", True): 2,

@@ -46,7 +46,7 @@ class _TableText:
         lines = [f'\t\tcomment "{said["comment"]}"\n'] if "comment" in said else []
         if "hook" in said:
             device = f' device "{said["dev"]}"' if "dev" in said else ""
-            where = f"type {said['type']} hook {said['hook']}{device} priority {said['prio']}"
+            where = f"type {said.get('type', 'filter')} hook {said['hook']}{device} priority {said.get('prio', 0)}"
             lines.append(f"\t\t{where}; policy {said.get('policy', 'accept')};\n")
         self.chains[said["name"]] = lines
 
