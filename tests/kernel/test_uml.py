@@ -29,7 +29,7 @@ from mcnilib.trace.run import run
 
 ROOT = Path(__file__).parents[2]
 NOT_BUILT = "this kernel test needs user-mode Linux, which is not built here: `mcni kernel build` builds it"
-WAIT = 240
+WAIT = 30
 """Seconds to wait for the build that `.ci/run` began beside the other tests."""
 
 
