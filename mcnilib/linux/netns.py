@@ -8,7 +8,7 @@ Source: net/ipv4/{devinet,fib_frontend,fib_trie}.c, net/core/fib_rules.c (Linux 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
@@ -20,7 +20,7 @@ from mcnilib.linux.chance import Range
 from mcnilib.linux.device.base import DeviceRole
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.device.nic import Loopback
-from mcnilib.linux.netfilter.hooks import LEGACY, HookEntry, HookKind, hook_entries
+from mcnilib.linux.netfilter.hooks import HOOKS, LEGACY, HookEntry, HookKind, hook_entries
 from mcnilib.linux.netfilter.ipset import IpSet
 from mcnilib.linux.netfilter.iptables.match.set import InSet
 from mcnilib.linux.netfilter.iptables.rule import Table, asks_for_tracking
@@ -82,30 +82,27 @@ class Family:
         """What stands at each netfilter hook, in the order packets meet it."""
         if not self.nft:
             return hook_entries(tuple(self.by_name), self.tracks)
-        native = [entry for table in reversed(self.nft) for entry in table.entries]
-        names = dict.fromkeys((*self.by_name, *("nat" for _, entry in native if entry.kind is HookKind.NAT)))
+        names = dict.fromkeys((*self.by_name, *(["nat"] if any(map(self.native_nat, HOOKS)) else [])))
         return {
-            hook: tuple(sorted((*_chains_at(hook, native), *entries), key=attrgetter("priority")))
+            hook: tuple(sorted((*self._native_at(hook, HookKind.CHAIN), *entries), key=attrgetter("priority")))
             for hook, entries in hook_entries(tuple(names), self.tracks).items()
         }
+
+    @cached_property
+    def _native_entries(self) -> tuple[tuple[str, HookEntry], ...]:
+        return tuple(entry for table in reversed(self.nft) for entry in table.entries)
+
+    def _native_at(self, hook: str, kind: HookKind) -> list[HookEntry]:
+        return [entry for at, entry in self._native_entries if at == hook and entry.kind is kind]
 
     @cached_property
     def native(self) -> Mapping[str, NftTable]:
         """The native tables by family and name."""
         return {table.title: table for table in self.nft}
 
-    @cached_property
-    def native_nat(self) -> Mapping[str, tuple[HookEntry, ...]]:
-        """The nat chains of native tables at each hook, in the order in which they are asked."""
-        native = [pair for table in reversed(self.nft) for pair in table.entries if pair[1].kind is HookKind.NAT]
-        return {
-            hook: tuple(sorted((entry for at, entry in native if at == hook), key=attrgetter("priority")))
-            for hook in dict.fromkeys(hook for hook, _ in native)
-        }
-
-
-def _chains_at(hook: str, native: Iterable[tuple[str, HookEntry]]) -> Iterator[HookEntry]:
-    return (entry for at, entry in native if at == hook and entry.kind is HookKind.CHAIN)
+    def native_nat(self, hook: str) -> list[HookEntry]:
+        """Return the nat chains of native tables at a hook, in the order in which they are asked."""
+        return sorted(self._native_at(hook, HookKind.NAT), key=attrgetter("priority"))
 
 
 @dataclass(frozen=True)

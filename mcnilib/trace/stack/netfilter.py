@@ -274,7 +274,7 @@ class Hook:
         names = there[::-1] if self._legacy_first("nat") else there
         priority = Priority.NAT_SRC if self.name in SOURCE_HOOKS else Priority.NAT_DST
         iptables = [HookEntry(priority, HookKind.NAT, name) for name in names]
-        native = self.host.netns.ip4.native_nat.get(self.name, ())
+        native = self.host.netns.ip4.native_nat(self.name)
         return sorted((*native, *iptables), key=attrgetter("priority"))
 
     def _own_address(self) -> IPv4Address | None:

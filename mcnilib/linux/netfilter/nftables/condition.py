@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from mcnilib.errors import Unsupported
 from mcnilib.language import tr
-from mcnilib.linux.netfilter.nftables.datatype import DataType, KeyValues, Value, Wanted, bits_of
+from mcnilib.linux.netfilter.nftables.datatype import DataType, KeyValues, Value, Wanted, bits_of, show_values
 from mcnilib.linux.netfilter.nftables.expression import Expression, finder
 from mcnilib.linux.netfilter.nftables.sets import Element, NftSet, covers, show_span
 from mcnilib.linux.netfilter.nftables.statement import CONTINUE, ChainPassage, NftStatement, NftVerdict
@@ -81,7 +81,7 @@ class Compare(NftStatement):
         key = self.left.key(passage)
         if key is None:
             return tr("the packet has no {part}", part=self.left)
-        shown = " . ".join(kind.show(value) for kind, value in zip(self.left.types, key, strict=True))
+        shown = show_values(self.left.types, key)
         if self.table:
             return (
                 tr("{value} is an element of {set}", value=shown, set=self.table)
@@ -142,7 +142,7 @@ class VerdictMap(NftStatement):
             return tr("the packet has no {part}", part=self.of)
         if finder(self.table, passage).find(key) is not None:
             return ""
-        shown = " . ".join(kind.show(value) for kind, value in zip(self.of.types, key, strict=True))
+        shown = show_values(self.of.types, key)
         return tr("{value} is not an element of {set}", value=shown, set=self.table)
 
 

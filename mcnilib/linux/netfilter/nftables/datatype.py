@@ -1,15 +1,17 @@
 """What values nft compares: their types, how each is written, and how wide it is.
 
 A value is a number as the kernel's register holds it, or for names of devices a text.
-Source: nft(8) "DATA DATA_TYPES"; `nft describe TYPE`; src/{datatype,ct,fib,meta,proto}.c (nftables 1.0.6).
+Source: nft(8) "DATA TYPES"; `nft describe TYPE`; src/{datatype,ct,fib,meta,proto}.c (nftables 1.0.6).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
+
+from mcnilib.linux.packet import PROTOCOL_NUMBERS
 
 Value = int | str
 KeyValues = tuple[Value, ...]
@@ -114,24 +116,8 @@ def _addresses(word: str) -> ValueSpan:
     return int(prefix.network_address), int(prefix.broadcast_address)
 
 
-INET_PROTOCOLS = {
-    "icmp": 1,
-    "igmp": 2,
-    "tcp": 6,
-    "udp": 17,
-    "dccp": 33,
-    "gre": 47,
-    "esp": 50,
-    "ah": 51,
-    "ipv6-icmp": 58,
-    "comp": 108,
-    "sctp": 132,
-    "udplite": 136,
-}
-"""Names nft has for protocols. Source: inet_protocol_type in src/datatype.c, the names of /etc/protocols."""
-
 IPV4_ADDR = DataType("ipv4_addr")
-INET_PROTO = DataType("inet_proto", 8, {**INET_PROTOCOLS, "ipencap": 4})
+INET_PROTO = DataType("inet_proto", 8, PROTOCOL_NUMBERS)
 INET_SERVICE = DataType("inet_service", 16)
 MARK = DataType("mark", hexadecimal=True)
 IFNAME = DataType("ifname", 128, text=True)
@@ -270,3 +256,8 @@ def bits_of(wanted: Wanted) -> int:
     for spans in wanted:
         bits |= int(spans[0][0])
     return bits
+
+
+def show_values(kinds: Iterable[DataType], values: KeyValues) -> str:
+    """Write values that dots join."""
+    return " . ".join(kind.show(value) for kind, value in zip(kinds, values, strict=True))

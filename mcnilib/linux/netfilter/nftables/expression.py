@@ -19,7 +19,7 @@ from mcnilib.linux.chance import Chance
 from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.nftables import datatype
-from mcnilib.linux.netfilter.nftables.datatype import DataType, KeyValues, Value
+from mcnilib.linux.netfilter.nftables.datatype import DataType, KeyValues, Value, show_values
 from mcnilib.linux.packet import WITH_PORTS, Packet, lengths
 
 
@@ -55,7 +55,12 @@ class Expression:
     """Something that has a value for a packet. `str()` is what nft prints for it."""
 
     __slots__ = ()
-    tracks = False  # makes the kernel track connections; source: nft_ct_get_init()
+    parts: tuple[Expression, ...] = ()  # what it is computed of
+
+    @property
+    def tracks(self) -> bool:
+        """Tell whether it makes the kernel track connections. Source: nft_ct_get_init()."""
+        return any(part.tracks for part in self.parts)
 
     @property
     @abstractmethod
@@ -82,7 +87,7 @@ class PacketField(Expression):
         return (SELECTORS[self.text][0],)
 
     @property
-    def tracks(self) -> bool:  # type: ignore[override]
+    def tracks(self) -> bool:
         """Tell whether it asks for the connection."""
         return self.text.startswith("ct ")
 
@@ -171,16 +176,16 @@ class Hash(Expression):
         return (datatype.INTEGER,)
 
     @property
-    def tracks(self) -> bool:  # type: ignore[override]
-        """Tell whether what is hashed asks for the connection."""
-        return self.of.tracks
+    def parts(self) -> tuple[Expression, ...]:  # type: ignore[override]
+        """What is hashed."""
+        return (self.of,)
 
     def key(self, sight: Sight) -> KeyValues | None:
         """Draw the number for these values; the same values get the same."""
         hashed = self.of.key(sight)
         if hashed is None:
             return None
-        shown = " . ".join(kind.show(value) for kind, value in zip(self.of.types, hashed, strict=True))
+        shown = show_values(self.of.types, hashed)
         return (_drawn(sight.at, tr("{hash} of {values}", hash=self, values=shown), self.modulus) + self.offset,)
 
 
@@ -199,7 +204,7 @@ class Constant(Expression):
     kinds: tuple[DataType, ...]
 
     def __str__(self) -> str:
-        return " . ".join(kind.show(value) for kind, value in zip(self.kinds, self.values, strict=True))
+        return show_values(self.kinds, self.values)
 
     @property
     def types(self) -> tuple[DataType, ...]:
@@ -240,9 +245,9 @@ class Bitwise(Expression):
         return self.left.types
 
     @property
-    def tracks(self) -> bool:  # type: ignore[override]
-        """Tell whether a side asks for the connection."""
-        return self.left.tracks or self.right.tracks
+    def parts(self) -> tuple[Expression, ...]:  # type: ignore[override]
+        """Both sides."""
+        return self.left, self.right
 
     def key(self, sight: Sight) -> KeyValues | None:
         """Compute the bits, as wide as the left side."""
@@ -265,11 +270,6 @@ class Joined(Expression):
     def types(self) -> tuple[DataType, ...]:
         """The types of the parts."""
         return tuple(kind for part in self.parts for kind in part.types)
-
-    @property
-    def tracks(self) -> bool:  # type: ignore[override]
-        """Tell whether a part asks for the connection."""
-        return any(part.tracks for part in self.parts)
 
     def key(self, sight: Sight) -> KeyValues | None:
         """Return the values of all parts; None where one has none."""
@@ -298,9 +298,9 @@ class MapLookup(Expression):
         return self.data
 
     @property
-    def tracks(self) -> bool:  # type: ignore[override]
-        """Tell whether what is looked up asks for the connection."""
-        return self.of.tracks
+    def parts(self) -> tuple[Expression, ...]:  # type: ignore[override]
+        """What is looked up."""
+        return (self.of,)
 
     def key(self, sight: Sight) -> KeyValues | None:
         """Look it up; None where the map has no such element."""
@@ -393,14 +393,14 @@ def _ends_of_connection() -> Iterator[tuple[str, tuple[DataType, Callable[[Packe
             yield f"ct {side} {word}", (datatype.INET_SERVICE, _end(side, field))
         yield (
             f"ct {side} protocol",
-            (datatype.INET_PROTO, _of_connection(lambda entry, at: datatype.INET_PROTO.symbols[entry.original.proto])),
+            (datatype.INET_PROTO, _of_connection(lambda entry, at: datatype.INET_PROTO.number(entry.original.proto))),
         )
 
 
 SELECTORS: dict[str, tuple[DataType, Callable[[Packet, Context], Value | None]]] = {
     "ip saddr": (datatype.IPV4_ADDR, lambda packet, at: int(packet.src)),
     "ip daddr": (datatype.IPV4_ADDR, lambda packet, at: int(packet.dst)),
-    "ip protocol": (datatype.INET_PROTO, lambda packet, at: datatype.INET_PROTO.symbols[packet.proto]),
+    "ip protocol": (datatype.INET_PROTO, lambda packet, at: datatype.INET_PROTO.number(packet.proto)),
     "ip ttl": (DataType("integer", 8), lambda packet, at: packet.ttl),
     "ip dscp": (datatype.DSCP_CLASS, lambda packet, at: packet.tos >> 2),
     "ip version": (DataType("integer", 4), lambda packet, at: 4),
@@ -418,7 +418,7 @@ SELECTORS: dict[str, tuple[DataType, Callable[[Packet, Context], Value | None]]]
     "icmp code": (datatype.ICMP_CODE, _icmp("code")),
     "icmp id": (DataType("integer", 16), _icmp("ident")),
     "icmp sequence": (DataType("integer", 16), _icmp("seq")),
-    "meta l4proto": (datatype.INET_PROTO, lambda packet, at: datatype.INET_PROTO.symbols[packet.proto]),
+    "meta l4proto": (datatype.INET_PROTO, lambda packet, at: datatype.INET_PROTO.number(packet.proto)),
     "meta protocol": (datatype.ETHER_TYPE, lambda packet, at: 0x0800),
     "meta nfproto": (datatype.NFPROTO, lambda packet, at: 2),
     "meta mark": (datatype.MARK, lambda packet, at: packet.mark),

@@ -5,7 +5,7 @@ Source: nft(8) "TABLES", "CHAINS", "RULES"; src/rule.c (nftables 1.0.6) for name
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -47,7 +47,8 @@ class NftRule:
         the rule only tells of packets."""
         tells = all(statement.compares or statement.silent for statement in self.statements)
         running = tuple(statement.running(tells) for statement in self.statements)
-        return replace(self, statements=running)
+        same = all(now is before for now, before in zip(running, self.statements, strict=True))
+        return self if same else replace(self, statements=running)
 
     @property
     def rewrites(self) -> bool:
@@ -182,14 +183,14 @@ class NftTable:
 
     def by(self, origin: Origin) -> NftTable:
         """Return the table with whoever wrote its rules."""
-        chains = (
-            replace(chain, rules=tuple(replace(rule, origin=origin) for rule in chain.rules)) for chain in self.chains
-        )
-        return replace(self, chains=tuple(chains))
+        return self._each(lambda rule: replace(rule, origin=origin))
 
     def running(self) -> NftTable:
         """Return the table of a machine whose rules have seen packets, nobody knows which."""
-        chains = (replace(chain, rules=tuple(rule.running() for rule in chain.rules)) for chain in self.chains)
+        return self._each(NftRule.running)
+
+    def _each(self, change: Callable[[NftRule], NftRule]) -> NftTable:
+        chains = (replace(chain, rules=tuple(map(change, chain.rules))) for chain in self.chains)
         return replace(self, chains=tuple(chains))
 
     @cached_property

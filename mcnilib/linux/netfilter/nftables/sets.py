@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
@@ -63,28 +63,22 @@ class _Bucket:
     """Elements whose exact parts are equal: those that differ in ranges."""
 
     def __init__(self, elements: list[Element], ranges: tuple[int, ...]) -> None:
-        self._elements = elements
-        self._part = ranges[0] if len(ranges) == 1 else None
-        self._starts: list[int] = []
-        if self._part is not None:
-            elements.sort(
-                key=lambda element: (
-                    (str(element.key[ranges[0]][0]), 0)
-                    if isinstance(element.key[ranges[0]][0], str)
-                    else element.key[ranges[0]][0]
-                )
-            )
-            spans = [element.key[self._part] for element in elements]
-            apart = all(isinstance(a[1], int) and isinstance(b[0], int) and a[1] < b[0] for a, b in pairwise(spans))
-            if apart and all(isinstance(span[0], int) for span in spans):
-                self._starts = [span[0] for span in spans if isinstance(span[0], int)]
+        """Sort them by where they begin, if that is one number and they lie apart."""
+        self._elements, self._part, self._starts = elements, ranges[0], list[int]()
+        ends = (one.key[self._part] for one in elements)
+        spans = [(first, last) for first, last in ends if isinstance(first, int) and isinstance(last, int)]
+        if len(ranges) == 1 and len(spans) == len(elements):
+            elements.sort(key=lambda one: one.key[self._part])
+            spans.sort()
+            if all(last < first for (_, last), (first, _) in pairwise(spans)):
+                self._starts = [first for first, _ in spans]
 
     def find(self, key: KeyValues) -> Element | None:
+        """Return the element whose ranges a key lies in."""
         candidates: Sequence[Element] = self._elements
-        if self._starts and self._part is not None:
-            value = key[self._part]
-            place = bisect_right(self._starts, value) - 1 if isinstance(value, int) else -1
-            candidates = self._elements[place : place + 1] if place >= 0 else ()
+        if self._starts:
+            place = bisect_right(self._starts, key[self._part])
+            candidates = self._elements[place - 1 : place] if place else ()
         return next((one for one in candidates if all(map(covers, one.key, key))), None)
 
 
@@ -132,16 +126,17 @@ class NftSet:
                 return found
         return None
 
-    def in_order(self, elements: Sequence[Element]) -> tuple[Element, ...]:
-        """Return the elements in the order nft prints them.
+    def holding(self, elements: Sequence[Element]) -> NftSet:
+        """Return the set with these elements, in the order nft prints them.
 
         Ranges by where they begin, joined parts with ranges as they were added, others by their keys, read backwards
         byte for byte (measured with nft 1.0.6).
         """
         ranged = any("interval" in option for option in self.options if option.startswith("flags "))
-        if ranged or any(not _is_one(span) for one in elements for span in one.key):
-            return tuple(elements) if len(self.key) > 1 else tuple(sorted(elements, key=lambda one: one.key[0]))
-        return tuple(sorted(elements, key=lambda one: _order(one, len(self.key) > 1)))
+        if not ranged and all(_is_one(span) for one in elements for span in one.key):
+            return replace(self, elements=tuple(sorted(elements, key=lambda one: _order(one, len(self.key) > 1))))
+        in_order = elements if len(self.key) > 1 else sorted(elements, key=lambda one: one.key[0])
+        return replace(self, elements=tuple(in_order))
 
     def lines(self) -> Iterator[str]:
         """Print a named set as `nft list ruleset` does."""

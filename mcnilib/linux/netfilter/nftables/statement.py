@@ -103,18 +103,15 @@ class NftStatement:
 
 @dataclass(frozen=True, slots=True)
 class Decide(NftStatement):
-    """`accept`, `drop`, `return`, `jump CHAIN`, `goto CHAIN`, `continue`, `queue to 3`."""
+    """`accept`, `drop`, `return`, `jump CHAIN`, `goto CHAIN`, `continue`."""
 
     verdict: NftVerdict
-    text: str = ""
 
     def __str__(self) -> str:
-        return self.text or str(self.verdict)
+        return str(self.verdict)
 
     def act(self, passage: ChainPassage) -> NftVerdict:
         """End the rule so."""
-        if self.verdict.name == "queue":
-            raise Unsupported(tr("{statement}: a program decides", statement=self))
         passage.words.append(str(self))
         return self.verdict
 

@@ -57,6 +57,8 @@ def pass_chain(
             if verdict.name == "return":
                 rules = iter(())
                 break
+            if verdict.name == "queue":
+                raise Unsupported(tr("{rule}: a program decides", rule=rule))
             if verdict.name == "jump":
                 callers.append(rules)
             rules = iter(table.chain(verdict.chain).rules)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from mcnilib.language import mark, tr
 from mcnilib.linux.netfilter.nftables import datatype
-from mcnilib.linux.netfilter.nftables.datatype import DataType, ValueSpan, Wanted
+from mcnilib.linux.netfilter.nftables.datatype import DataType, ValueSpan, Wanted, show_values
 from mcnilib.linux.netfilter.nftables.expression import (
     OPERATORS,
     SELECTORS,
@@ -77,9 +77,8 @@ def read_set(words: Tokens, key: tuple[DataType, ...], sets: Sets, data: tuple[D
         if name[1:] not in sets:
             raise words.error(tr("no set {name} in the table", name=name[1:]), words.read - 1)
         return name
-    elements = read_elements(words, key, data, is_map=data is None or bool(data))
-    anonymous = NftSet("", key, (), data or None, data is None or bool(data))
-    return NftSet("", key, anonymous.in_order(elements), data or None, anonymous.is_map)
+    anonymous = NftSet("", key, data=data or None, is_map=data is None or bool(data))
+    return anonymous.holding(read_elements(words, key, data, is_map=anonymous.is_map))
 
 
 def read_elements(
@@ -121,7 +120,7 @@ def _element(words: Tokens, key: tuple[DataType, ...], data: tuple[DataType, ...
         else:
             spans_there = _spans(words, data)
             said = tuple(span[0] for span in spans_there)
-            text = " . ".join(kind.show(value) for kind, value in zip(data, said, strict=True))
+            text = show_values(data, said)
     return Element(spans, said, " ".join(options), comment, text, key)
 
 

@@ -6,9 +6,9 @@ Source: nft(8); src/parser_bison.y (nftables 1.0.6).
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from mcnilib.language import mark, tr
-from mcnilib.linux.netfilter.nftables import datatype
 from mcnilib.linux.netfilter.nftables.datatype import DATA_TYPES, DataType
 from mcnilib.linux.netfilter.nftables.expression import SELECTORS, SPELLINGS
 from mcnilib.linux.netfilter.nftables.rule import PRIORITIES, NftChain, NftRule, NftTable
@@ -42,18 +42,10 @@ def _table(words: Tokens, family: str, name: str) -> NftTable:
     if not words.skip("{"):
         return NftTable(family, name)
     parts = _Parts()
-    while True:
-        if words.closes():
-            return NftTable(
-                family,
-                name,
-                tuple(parts.sets.values()),
-                parts.read_chains(),
-                parts.flags,
-                parts.comment,
-                tuple(parts.kept),
-            )
+    while not words.closes():
         parts.take(words)
+    named, chains = tuple(parts.sets.values()), parts.read_chains()
+    return NftTable(family, name, named, chains, parts.flags, parts.comment, tuple(parts.kept))
 
 
 class _Parts:
@@ -121,17 +113,13 @@ def _read_chain(words: Tokens, name: str, start: int, end: int, sets: dict[str, 
         elif words.next == "type" and not rules:
             chain = _base(words, name)
         elif words.skip("policy"):
-            chain = _with_policy(chain, words.one_of(("accept", "drop"), mark("a policy")))
+            chain = replace(chain, policy=words.one_of(("accept", "drop"), mark("a policy")))
         else:
             statements, note = read_statements(words, sets)
             rules.append(NftRule(name, statements, note))
         words.end()
     words.read = kept
-    return NftChain(name, tuple(rules), chain.type, chain.hook, chain.priority, chain.policy, chain.device, comment)
-
-
-def _with_policy(chain: NftChain, policy: str) -> NftChain:
-    return NftChain(chain.name, (), chain.type, chain.hook, chain.priority, policy, chain.device)
+    return replace(chain, rules=tuple(rules), comment=comment)
 
 
 HOOK_NAMES = ("prerouting", "input", "forward", "output", "postrouting", "ingress", "egress")
@@ -166,9 +154,7 @@ def _set(words: Tokens, name: str, is_map: bool) -> NftSet:
     options: list[str] = []
     comment = ""
     elements: list[Element] = []
-    while True:
-        if words.closes():
-            break
+    while not words.closes():
         if words.next in ("type", "typeof"):
             declared, key, data, gap = _declared(words, is_map)
         elif words.skip("comment"):
@@ -182,8 +168,7 @@ def _set(words: Tokens, name: str, is_map: bool) -> NftSet:
         else:
             options.append(words.rest_of_line())
         words.end()
-    one = NftSet(name, key, (), data, is_map, declared, tuple(options), comment, gap)
-    return NftSet(name, key, one.in_order(elements), data, is_map, declared, tuple(options), comment, gap)
+    return NftSet(name, key, (), data, is_map, declared, tuple(options), comment, gap).holding(elements)
 
 
 def _declared(words: Tokens, is_map: bool) -> tuple[str, tuple[DataType, ...], tuple[DataType, ...] | None, str]:
@@ -206,4 +191,4 @@ def _type_called(name: str) -> DataType | None:
 
 def _type_of(text: str) -> DataType | None:
     text = SPELLINGS.get(text.strip(), text.strip())
-    return SELECTORS[text][0] if text in SELECTORS else datatype.DATA_TYPES.get(text)
+    return SELECTORS[text][0] if text in SELECTORS else DATA_TYPES.get(text)

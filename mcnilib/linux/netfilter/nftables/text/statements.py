@@ -7,6 +7,7 @@ Source: nft(8); src/parser_bison.y (nftables 1.0.6).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 from mcnilib.language import mark, tr
@@ -174,7 +175,7 @@ def _reject(words: Tokens, sets: Sets) -> NftStatement:
     family = words.one_of(("icmp", "icmpx"), mark("icmp, icmpx or tcp reset"))
     words.skip("type")
     word = words.take(mark("a reason"))
-    kind = "icmp-" + {"prot-unreachable": "proto-unreachable", "admin-prohibited": "admin-prohibited"}.get(word, word)
+    kind = "icmp-" + {"prot-unreachable": "proto-unreachable"}.get(word, word)
     if kind not in REJECT_KINDS:
         raise words.error(tr("{word!r} is not a type of rejection", word=word), words.read - 1)
     return RejectStatement(f"reject with {family} {word}", kind)
@@ -204,9 +205,7 @@ def _nat(words: Tokens, sets: Sets) -> NftStatement:
     while words.next in NAT_FLAGS or (flags and words.skip(",")):
         flags.append(words.take(mark("a flag")))
     text = f"{verb}{said}{' ' + ','.join(flags) if flags else ''}"
-    return NatStatement(
-        verb, text, written.to, written.low, written.high, written.port, written.last_port, tuple(flags)
-    )
+    return replace(written, text=text, flags=tuple(flags))
 
 
 def _address(words: Tokens, sets: Sets, nat: NatStatement) -> tuple[NatStatement, str]:
@@ -218,7 +217,7 @@ def _address(words: Tokens, sets: Sets, nat: NatStatement) -> tuple[NatStatement
         if len(to.types) > 2 or to.types[:1] != (datatype.IPV4_ADDR,):
             words.read = words_before
             raise NotModelled
-        return NatStatement(nat.verb, "", to), str(to)
+        return replace(nat, to=to), str(to)
     word = words.take(mark("an address"))
     span, _, ports = word.partition(":")
     try:
@@ -227,7 +226,7 @@ def _address(words: Tokens, sets: Sets, nat: NatStatement) -> tuple[NatStatement
         raise words.error(tr("{word!r} is not an IPv4 address or a range", word=word), words.read - 1) from None
     shown = f"{show_span(datatype.IPV4_ADDR, (low, high))}{':' + ports if ports else ''}"
     first, last = IPv4Address(low), IPv4Address(high)
-    there = NatStatement(nat.verb, "", None, first, None if first == last else last)
+    there = replace(nat, low=first, high=None if first == last else last)
     return (_with_ports(words, there, ports) if ports else there), shown
 
 
@@ -236,7 +235,7 @@ def _with_ports(words: Tokens, nat: NatStatement, ports: str) -> NatStatement:
         low, high = datatype.INET_SERVICE.read(ports)
     except ValueError:
         raise words.error(tr("{ports!r} is not a port or a range of ports", ports=ports), words.read - 1) from None
-    return NatStatement(nat.verb, "", nat.to, nat.low, nat.high, int(low), int(high) if high != low else 0)
+    return replace(nat, port=int(low), last_port=int(high) if high != low else 0)
 
 
 STATEMENTS: dict[str, Callable[[Tokens, Sets], NftStatement]] = {

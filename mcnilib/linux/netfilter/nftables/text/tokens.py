@@ -17,9 +17,6 @@ _TOKEN = re.compile(r'[^\s{};,"()|&^]+|[\n;{},()|&^]|"[^"\n]*"|"')
 
 _COMMENT = re.compile(r"(?m)^\s*#.*$")
 
-_ENDS = ("\n", ";", "")
-"""What ends a statement; the empty word is the end of the text."""
-
 _MARKS = frozenset("{},()\n;") | {""}
 
 
