@@ -11,6 +11,7 @@ from mtu_worlds import CASES, CLAMP, IPIP_CASES, NARROW, NO_ICMP, between, with_
 from mcnilib.errors import Unsupported
 from mcnilib.linux.chance import Chance
 from mcnilib.linux.netfilter.iptables.save import parse_tables
+from mcnilib.linux.netfilter.nftables.text.ruleset import read_ruleset
 from mcnilib.linux.packet import Icmp, Packet
 from mcnilib.trace.explain import difference, verdict
 from mcnilib.trace.export import trace_to_json
@@ -169,6 +170,10 @@ def test_fragments_meet_rules_only_where_connection_tracking_puts_them_together(
     assert ask(between(tracked), 4000, 4000, "udp").outcome.works
     with pytest.raises(Unsupported, match="fragments of a packet meet rules of r at FORWARD"):
         ask(between(port), 4000, 4000, "udp")
+    native = "table ip t {\n\tchain c {\n\t\ttype filter hook forward priority 0;\n\t\tudp dport 81 drop\n\t}\n}\n"
+    world = between()
+    with pytest.raises(Unsupported, match="fragments of a packet meet rules of r at FORWARD"):
+        ask(world.put(world["r"].with_ip4(nft=read_ruleset(native))), 4000, 4000, "udp")
 
 
 @pytest.mark.parametrize(
