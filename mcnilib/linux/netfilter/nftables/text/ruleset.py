@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from mcnilib.gc_pause import gc_paused
 from mcnilib.language import mark, tr
 from mcnilib.linux.netfilter.nftables.datatype import DATA_TYPES, DataType
 from mcnilib.linux.netfilter.nftables.expression import SELECTORS, SPELLINGS
@@ -23,6 +24,7 @@ MODELLED = ("ip", "inet")
 """Families whose rules are read; IPv6 is passed over, of the others only so much as tells that they decide."""
 
 
+@gc_paused()
 def read_ruleset(text: str, source: str = "nft") -> tuple[NftTable, ...]:
     """Read a ruleset. Raises: StateSyntaxError naming line and column."""
     words = Tokens(text, source)
