@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha1
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
+from mcnilib.cluster.spec import mac_of
 from mcnilib.language import listed, tr
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.device.nic import Physical
@@ -172,7 +172,7 @@ def _with_gateway(beyond: Beyond, segment: Segment, gateway: Gateway) -> Beyond:
     address = _with_length(beyond.world, segment, gateway.address)
     machine = _machine(beyond.world, f"{segment.name}-gateway", address, _mtu(beyond.world, segment))
     machine = set_sysctl(machine, FORWARD, "1")
-    machine = add_link(machine, Link(3, FAR_NIC, Physical(), _mac(machine.name, FAR_NIC), mtu=machine.link(NIC).mtu))
+    machine = add_link(machine, Link(3, FAR_NIC, Physical(), mac_of(machine.name, FAR_NIC), mtu=machine.link(NIC).mtu))
     lines = (f"default dev {FAR_NIC} scope link", *(f"{line} dev {NIC}" for line in gateway.routes))
     machine = add_routes(machine, *map(parse_route, lines))
     told = tr(
@@ -230,7 +230,7 @@ def _machine(world: World, name: str, address: IPv4Interface, mtu: int) -> Netns
     netns = new_netns(_free(name, (other.name for other in world)))
     for scope in ("all", "default"):
         netns = set_sysctl(netns, conf_key("send_redirects", scope), "0")
-    mac = _learned_mac(world, address.ip) or _mac(netns.name, NIC)
+    mac = _learned_mac(world, address.ip) or mac_of(netns.name, NIC)
     return add_link(netns, Link(2, NIC, Physical(), mac, (Address(address),), mtu=mtu))
 
 
@@ -294,9 +294,3 @@ def _learned_mac(world: World, address: IPv4Address) -> str:
     entries = (entry for netns in world for entry in (*netns.ip4.neighbours, *netns.ip4.learned))
     macs = {entry.mac for entry in entries if entry.ip == address and entry.state != PROXY}
     return next(iter(sorted(macs - {link.mac for netns in world for link in netns.links})), "")
-
-
-def _mac(netns: str, device: str) -> str:
-    """Return a locally administered unicast MAC that is the same in every run."""
-    digest = sha1(f"{netns}/{device}".encode(), usedforsecurity=False).digest()
-    return ":".join(f"{byte:02x}" for byte in (0x02, *digest[:5]))
