@@ -147,8 +147,7 @@ class FoundReport(NamedTuple):
     def wants(self, path: str) -> bool:
         """Tell whether a file of that path belongs to it and is read."""
         below = path.removeprefix(self.root)
-        files = (*(gathered.path for gathered in self.layout.files), *map(re.escape, self.layout.machine))
-        return path.startswith(self.root) and any(re.fullmatch(pattern, below) for pattern in files)
+        return path.startswith(self.root) and (below in self.layout.machine or self._matched(below) is not None)
 
     def texts(self, files: Mapping[str, str], folder: str = "") -> dict[str, str]:
         """Return the files of the snapshot that the report is: relative name -> text.
