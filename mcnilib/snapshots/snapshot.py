@@ -276,9 +276,10 @@ def _of_ipv4(files: Mapping[str, str]) -> tuple[Mapping[str, str], tuple[tuple[s
         rest, lines = ipv4_only(file, text)
         if lines:
             passed.append((netns, file, lines))
-            kept |= {path: rest} if rest is not None else {}
             if rest is None:
                 del kept[path]
+            else:
+                kept[path] = rest
     return kept, tuple(passed)
 
 

@@ -40,9 +40,10 @@ def ipv4_only(file: str, text: str) -> tuple[str | None, int]:
     stem, _, form = file.rpartition(".")
     if form == "json":
         return _objects(stem, text)
-    sort = _SORTS.get(stem)
+    if stem not in _SORTS:
+        return text, 0
     lines = text.splitlines()
-    six = set(sort(lines)) if sort else set()
+    six = set(_SORTS[stem](lines))
     if not six:
         return text, 0
     kept = [*("" if number in six else line for number, line in enumerate(lines))]
