@@ -205,7 +205,7 @@ class _Reader:
 
     def _attached(self, links: tuple[Link, ...]) -> tuple[Link, ...]:
         """Return the devices; what programs, filters or nftables decide about is not known there."""
-        tc, nft = self._file("tc.txt"), self._nft_tables()
+        tc, nft = self._file("tc.txt"), self._nft_tables
         both = {**programs_on(*self._file("bpf.txt")), **filtered_devices(*tc), **self.programs}
         queues = queued_devices(*tc) if tc[1] in self.files else self.queues
         out = {**filters(*self._file("tc-filter.txt")), **queues}
@@ -228,7 +228,7 @@ class _Reader:
     def ruleset(self) -> Ruleset | None:
         """What nft prints of all tables, where that was collected. Raises: StateSyntaxError."""
         text, name = self._file("nft.json")
-        return Ruleset(text, name, dormant_tables(*self._nft_tables())) if name in self.files else None
+        return Ruleset(text, name, dormant_tables(*self._nft_tables)) if name in self.files else None
 
     @cached_property
     def native(self) -> tuple[NftTable, ...]:
@@ -242,8 +242,9 @@ class _Reader:
             self.note(unreadable(problem, rules=True), problem)
             return ()
 
+    @cached_property
     def _nft_tables(self) -> tuple[str, str]:
-        """Return what nft prints of its tables and their flags, and the name of the file."""
+        """What nft prints of its tables and their flags, and the name of the file. Raises: StateSyntaxError."""
         text, name = self._file("nft.txt")
         return headings(text) if is_ruleset(text) else text, name
 
@@ -285,7 +286,7 @@ class _Reader:
 
     def _foreign(self, nft: str) -> Iterator[Gap]:
         """Yield what else decides about packets besides the rules that are read."""
-        name, nft_file, read = self.place.name, self._nft_tables(), {(t.family, t.name) for t in self.native}
+        name, nft_file, read = self.place.name, self._nft_tables, {(t.family, t.name) for t in self.native}
         if self.ruleset:
             yield from self.ruleset.gaps(tells_flags(nft_file[0]), read)
         else:
