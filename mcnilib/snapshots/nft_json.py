@@ -77,8 +77,7 @@ class Ruleset:
             for entry in read_json(text, source, _short)["nftables"] if text.strip() else ():
                 self._take(entry)
         except (LookupError, TypeError, AttributeError) as problem:
-            what = tr("not a ruleset, as `nft -j list ruleset` prints it: {problem}", problem=problem)
-            raise StateSyntaxError(what, source=source, line=1, column=1, text=text[:80].partition("\n")[0]) from None
+            raise _no_ruleset(problem, source, text[:80].partition("\n")[0]) from None
 
     def _take(self, entry: dict[str, Any]) -> None:
         for kind, said in entry.items():
@@ -106,11 +105,10 @@ class Ruleset:
         """Return the tables of the families ip and inet that iptables-save does not print. Raises: StateSyntaxError."""
         try:
             tables = native_tables(ruleset_text(self._entries), self.source, running=running)
+        except StateSyntaxError:
+            raise
         except (LookupError, TypeError, AttributeError, ValueError) as problem:
-            if isinstance(problem, StateSyntaxError):
-                raise
-            what = tr("not a ruleset, as `nft -j list ruleset` prints it: {problem}", problem=problem)
-            raise StateSyntaxError(what, source=self.source, line=1, column=1, text="") from None
+            raise _no_ruleset(problem, self.source) from None
         return tuple(table for table in tables if (table.family, table.name) not in self.dormant)
 
     def gaps(self, told: bool, read: Collection[Named]) -> Iterator[Gap]:
@@ -144,10 +142,7 @@ class Ruleset:
                 yield chain
 
     def _gap(self, chain: NativeChain) -> Gap:
-        return Gap(
-            tr("the nftables chain {chain}, at the hook {hook}, is not modelled", chain=chain, hook=chain.hook),
-            self.source,
-        )
+        return _unmodelled(str(chain), chain.hook, self.source)
 
     def corrected(self, tables: Tables) -> Tables:
         """Return the tables without dormant ones, and with rules nobody knows in place of those printed wrongly."""
@@ -219,8 +214,16 @@ def ingress_chains(tables: tuple[NftTable, ...], source: str) -> Iterator[Gap]:
     for table in tables:
         for chain in table.chains:
             if chain.hook in ("ingress", "egress") and chain.acts and not table.dormant:
-                where = {"chain": f"{table.title} {chain.name}", "hook": chain.hook}
-                yield Gap(tr("the nftables chain {chain}, at the hook {hook}, is not modelled", **where), source)
+                yield _unmodelled(f"{table.title} {chain.name}", chain.hook, source)
+
+
+def _unmodelled(chain: str, hook: str, source: str) -> Gap:
+    return Gap(tr("the nftables chain {chain}, at the hook {hook}, is not modelled", chain=chain, hook=hook), source)
+
+
+def _no_ruleset(problem: Exception, source: str, text: str = "") -> StateSyntaxError:
+    what = tr("not a ruleset, as `nft -j list ruleset` prints it: {problem}", problem=problem)
+    return StateSyntaxError(what, source=source, line=1, column=1, text=text)
 
 
 def _printed(expr: list[dict[str, Any]]) -> bool:
