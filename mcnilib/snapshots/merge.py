@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from ipaddress import AddressValueError, IPv4Address, IPv4Interface, NetmaskValueError
+from ipaddress import IPv4Address, IPv4Interface
 
 from mcnilib.errors import McniError
 from mcnilib.language import tr
@@ -38,11 +38,8 @@ def merged(parts: Sequence[Files], segments: Iterable[Segment] = ()) -> dict[str
         places += [_renamed(place, names, number) for place in own]
         files |= {_moved(name, names): text for name, text in part.items() if name not in (WORLD, *NAME_FILES)}
         for segment in own_segments:
-            ports = tuple(Port(names.get(port.netns, port.netns), port.link) for port in segment.ports)
-            speakers = tuple(
-                replace(each, port=replace(each.port, netns=names.get(each.port.netns, each.port.netns)))
-                for each in segment.speakers
-            )
+            ports = tuple(_plugged(port, names) for port in segment.ports)
+            speakers = tuple(replace(each, port=_plugged(each.port, names)) for each in segment.speakers)
             by_name.setdefault(segment.name, []).append(replace(segment, ports=ports, speakers=speakers))
         complete = complete and whole
     added = tuple(segments)
@@ -93,6 +90,10 @@ def _renamed(place: Place, names: Mapping[str, str], number: int) -> Place:
 def _moved(path: str, names: Mapping[str, str]) -> str:
     folder, _, file = path.partition("/")
     return f"{names[folder]}/{file}" if folder in names else path
+
+
+def _plugged(port: Port, names: Mapping[str, str]) -> Port:
+    return Port(names.get(port.netns, port.netns), port.link)
 
 
 def _joined(same: Sequence[Segment]) -> Segment:
@@ -172,7 +173,7 @@ def read_gateway(text: str) -> Segment:
     name, _, address = text.partition("=")
     try:
         return Segment(folder_name(name), (), gateway=Gateway(IPv4Interface(address)))
-    except (AddressValueError, NetmaskValueError, ValueError):
+    except ValueError:
         raise MergeError(tr("{text!r} is not SEGMENT=ADDRESS, for example lan=192.168.0.1", text=text)) from None
 
 
@@ -189,7 +190,7 @@ def read_speaker(text: str) -> Segment:
         if not (netns and slash and device):
             raise ValueError(text)
         return Segment(folder_name(name), (), speakers=(Speaker(IPv4Address(address), Port(netns, device)),))
-    except (AddressValueError, ValueError):
+    except ValueError:
         raise MergeError(
             tr("{text!r} is not SEGMENT=ADDRESS@NETNS/DEVICE, for example lan=192.168.0.240@node1/eth0", text=text)
         ) from None
