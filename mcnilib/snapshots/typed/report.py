@@ -62,8 +62,9 @@ class Statement:
 
     def error(self, what: str, column: int = 0) -> StateSyntaxError:
         """Build the error that points to a column of its line, or to where it begins."""
-        place = {"source": self.source, "line": self.number}
-        return StateSyntaxError(what, **place, column=column or self.column, text=self.line)  # type: ignore[arg-type]
+        return StateSyntaxError(
+            what, source=self.source, line=self.number, column=column or self.column, text=self.line
+        )
 
     def at_word(self, what: str, rest: str) -> StateSyntaxError:
         """Build the error that points to the word with which `rest` begins, or to where it begins itself."""
@@ -135,12 +136,9 @@ class _Reader:
             self.inside_table = text != "COMMIT"
         elif text == "complete":
             self.report.complete = True
-        elif match := _HEAD.match(text):
-            start = self._begin(whole, match)
-            for statement in _statements(whole, start):
-                self._say(statement)
         else:
-            for statement in _statements(whole, 0):
+            match = _HEAD.match(text)
+            for statement in _statements(whole, self._begin(whole, match) if match else 0):
                 self._say(statement)
 
     def _begin(self, whole: Statement, match: re.Match[str]) -> int:
@@ -241,6 +239,6 @@ def _servers(statement: Statement, netns: str) -> Iterator[Listener]:
             match = None
         if not match or not 0 < int(match[3]) < 65536:
             what = tr("{word!r} is not a port, for example listen 80, or listen udp:10.0.0.1:53", word=typed)
-            raise statement.error(what, words.wrong("").column)
+            raise statement.error(what, words.column(words.read - 1))
         for proto in [match[1]] if match[1] else ["tcp", "udp"]:
             yield Listener(netns, int(match[3]), proto, address)

@@ -8,7 +8,6 @@ Source: ip-link(8), and `mcnilib.linux.netns` for what the kernel derives.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -89,8 +88,8 @@ def _number(host: TypedHost) -> None:
     for name, (device, statement) in host.devices.items():
         index = device.index or next(number for number in range(2, len(taken) + 3) if number not in taken)
         taken.add(index)
-        mac = device.mac or f"02:{sha256(f'{host.name}/{name}'.encode()).hexdigest()[:10]}"
-        mac = mac if device.mac else ":".join([mac[:2], *re.findall("..", mac[3:])])
+        digest = sha256(f"{host.name}/{name}".encode()).digest()
+        mac = device.mac or ":".join(f"{byte:02x}" for byte in (0x02, *digest[:5]))
         host.devices[name] = (replace(device, index=index, mac=mac), statement)
 
 
