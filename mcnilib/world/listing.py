@@ -351,10 +351,10 @@ def evidence_command(line: object, table: str) -> str:
     """Name the command whose output holds a line of state; what no row prints is of a netfilter table or a socket."""
     if row := _BY_LINE.get(type(line)):
         return row.evidence(line)
-    if " " in table and not table.startswith(LEGACY):
-        return f"nft list table {table}"
     if table.startswith(LEGACY):
         return f"iptables-legacy-save -t {table.removeprefix(LEGACY)}"
+    if " " in table:
+        return f"nft list table {table}"
     return f"iptables-save -t {table}" if table else "ss -ltun"
 
 
