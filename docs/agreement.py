@@ -166,9 +166,10 @@ def _listings() -> str:
 
 
 def _row(what: str, read: int, traced: int, agree: int, differ: int, unknown: Counter[str]) -> str:
-    named = [f"{number}: {why}" for why, number in sorted(unknown.items(), key=lambda x: (-x[1], x[0])) if number]
-    rest = sum(unknown.values()) - sum(int(text.partition(":")[0]) for text in named[:REASONS])
-    why = "<br>".join([*named[:REASONS], *([f"{rest}: other reasons"] if rest else [])])
+    most = sorted(unknown.items(), key=lambda x: (-x[1], x[0]))
+    named = [f"{number}: {why}" for why, number in most[:REASONS] if number]
+    rest = sum(number for _, number in most[REASONS:])
+    why = "<br>".join([*named, *([f"{rest}: other reasons"] if rest else [])])
     return f"| {what} | {read:,} | {traced:,} | {agree:,} | {differ:,} | {_cell(why)} |"
 
 
