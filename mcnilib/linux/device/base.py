@@ -282,8 +282,8 @@ class Kind:
 
     @property
     def has_arp(self) -> bool:
-        """Tell whether neighbours are resolved on it."""
-        return True
+        """Tell whether neighbours are resolved on it, as its flags say."""
+        return "NOARP" not in self.flags
 
     @property
     def is_fallback(self) -> bool:

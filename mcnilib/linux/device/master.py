@@ -99,8 +99,3 @@ class Vrf(Kind):
     def l3_table(self) -> str:
         """The table its packets are routed by."""
         return self.table
-
-    @property
-    def has_arp(self) -> bool:
-        """Tell whether neighbours are resolved on it: they are not."""
-        return False

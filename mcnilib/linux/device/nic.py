@@ -47,11 +47,6 @@ class Dummy(Kind):
     flags: ClassVar[str] = "BROADCAST,NOARP"
     state: ClassVar[str] = "UNKNOWN"
 
-    @property
-    def has_arp(self) -> bool:
-        """Tell whether neighbours are resolved on it: they are not."""
-        return False
-
 
 @dataclass(frozen=True, slots=True)
 class UnmodelledDevice(Kind):

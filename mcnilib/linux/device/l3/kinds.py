@@ -29,11 +29,6 @@ class L3(Kind):
     state: ClassVar[str] = "UNKNOWN"
     has_mac: ClassVar[bool] = False
 
-    @property
-    def has_arp(self) -> bool:
-        """Tell whether neighbours are resolved on it: they are not."""
-        return False
-
     def link_layer(self, mac: str) -> str:
         """Return the words of the line `link/none`."""
         return "link/none"

@@ -71,11 +71,6 @@ class IpTunnel(Tunnel):
         return f"link/{self.layer} {ends}"
 
     @property
-    def has_arp(self) -> bool:
-        """Tell whether neighbours are resolved on it: they are not."""
-        return False
-
-    @property
     def generality(self) -> tuple[bool, ...]:
         """Order of asking: both ends fixed, the remote, the local one, none (ip_tunnel_lookup())."""
         return self.remote is None, self.local is None
