@@ -99,8 +99,7 @@ class Bridge(Kind):
     @property
     def making(self) -> str:
         """The words after `type` of the `ip link add` that makes such a device: no port gets a VLAN by itself."""
-        own = "vlan_default_pvid 0" if self.vlan_filtering else ""
-        return " ".join([self.word, *self.line.shown(self, making=True), *self.made_with.split(), *own.split()])
+        return f"{super(Bridge, self).making}{' vlan_default_pvid 0' if self.vlan_filtering else ''}"
 
     @property
     def filters_vlans(self) -> bool:

@@ -6,10 +6,9 @@ vlan_do_receive() in net/8021q/vlan_core.c (Linux 6.18).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from mcnilib.linux.device.base import Child, Keyword, KindLine, LinkEnd
 
@@ -43,13 +42,8 @@ class Vlan(Child):
     id: int
     protocol: str = TAG_PROTOCOLS[0]
 
-    @classmethod
-    def line_of_json(cls, data: Mapping[str, Any]) -> str:
-        """Return the line of `ip -d address`, without the flags."""
-        return " ".join([cls.word, *cls.line.words_of_json(data)])
-
     def __str__(self) -> str:
-        return f"{' '.join([self.word, *self.line.shown(self)])} <{FLAGS[0]}>"
+        return f"{super(Vlan, self).__str__()} <{FLAGS[0]}>"
 
     @property
     def tag(self) -> str:

@@ -10,10 +10,9 @@ drivers/net/wireguard/{device,send,receive,socket,allowedips}.c (Linux 6.1).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from mcnilib.language import mark
 from mcnilib.linux.device.base import DeviceRole, Kind, KindLine, Tunnel
@@ -49,11 +48,6 @@ class Tun(L3):
     )
     flags: ClassVar[str] = "POINTOPOINT,MULTICAST,NOARP"
     qdisc: ClassVar[str] = "pfifo_fast"
-
-    @classmethod
-    def line_of_json(cls, data: Mapping[str, Any]) -> str:
-        """Return the line of `ip -d address` for what `ip -j` says of such a device."""
-        return f"{cls.word} type {data.get('type', 'tun')}"
 
     def __str__(self) -> str:
         return f"{self.word} type tun pi off vnet_hdr off persist off"
