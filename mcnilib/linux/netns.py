@@ -243,21 +243,18 @@ def add_address(netns: Netns, dev: str, address: str | Address, *, origin: Origi
 def _put_address(netns: Netns, dev: str, address: Address, origin: Origin | None = None) -> Netns:
     link = netns.link(dev)
     link = replace(link, addresses=_with_address(link, address))
-    return _derive(_with_link(netns, link), _in_its_table(netns, link, derived_routes(link, address, origin)))
-
-
-def _in_its_table(netns: Netns, link: Link, routes: Iterable[Route]) -> Iterable[Route]:
-    """Return what is derived for a device in the table of its VRF, if it has one."""
-    table = next((x.kind.l3_table for x in netns.links if x.name == link.master), "")
-    return (replace(route, table=table) for route in routes) if table else routes
+    return _derive(_with_link(netns, link), link, derived_routes(link, address, origin))
 
 
 def _with_link(netns: Netns, new: Link) -> Netns:
     return netns.but(links=tuple(new if link.name == new.name else link for link in netns.links))
 
 
-def _derive(netns: Netns, routes: Iterable[Route]) -> Netns:
-    new = [route for route in dict.fromkeys(routes) if route not in netns.ip4.routes]
+def _derive(netns: Netns, link: Link, routes: Iterable[Route]) -> Netns:
+    """Add what is derived for a device, in the table of its VRF if it has one."""
+    table = next((x.kind.l3_table for x in netns.links if x.name == link.master), "")
+    own = (replace(route, table=table) for route in routes) if table else routes
+    new = [route for route in dict.fromkeys(own) if route not in netns.ip4.routes]
     return _insert(netns, new, "append")
 
 
@@ -297,8 +294,7 @@ def set_link(netns: Netns, dev: str, *, up: bool) -> Netns:
     routes = tuple(r for r in netns.ip4.routes if up or r.dev != dev or r.type is RouteType.LOCAL)
     neighbours = tuple(entry for entry in netns.ip4.neighbours if up or entry.dev != dev)
     netns = _with_link(netns, link).with_ip4(routes=routes, neighbours=neighbours)
-    derived = (route for address in link.addresses for route in derived_routes(link, address))
-    return _derive(netns, _in_its_table(netns, link, derived))
+    return _derive(netns, link, (route for address in link.addresses for route in derived_routes(link, address)))
 
 
 def set_port(netns: Netns, dev: str, **switches: bool) -> Netns:
