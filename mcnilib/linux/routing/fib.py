@@ -127,16 +127,19 @@ class Fib:
         return self.rules != DEFAULT_RULES
 
     @cached_property
+    def _up(self) -> frozenset[str]:
+        return frozenset(link.name for link in self.links if link.up)
+
+    @cached_property
     def _live(self) -> list[Route]:
         """The routes Linux does not ignore, as it does those over a device that is down, but to its own addresses."""
-        up = {link.name for link in self.links if link.up}
+        up = self._up
         anyway = (*REJECTING, RouteType.LOCAL)
         return [r for r in self.routes if r.type in anyway or r.dev in up or (not r.dev and _may_lead(r, up))]
 
     def alive(self, route: Route) -> list[Hop]:
         """Return the next hops of a route whose devices are up, of which each packet takes one."""
-        up = {link.name for link in self.links if link.up}
-        return [hop for hop in route.hops if hop.dev in up and "dead" not in hop.flags]
+        return [hop for hop in route.hops if hop.dev in self._up and "dead" not in hop.flags]
 
     @cached_property
     def equal_defaults(self) -> frozenset[Route]:
