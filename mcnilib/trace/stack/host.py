@@ -76,6 +76,9 @@ _CT = "net.netfilter.nf_conntrack_"
 
 FORWARD_PMTU = "net.ipv4.ip_forward_use_pmtu"
 
+_HOP_POLICIES = {"net.ipv4.fib_multipath_use_neigh": ("0",), "net.ipv4.fib_multipath_hash_policy": ("0", "1")}
+"""Settings that choose among next hops, with the values that are modelled."""
+
 
 class Skb:
     """A packet on its way through namespaces, with what Linux keeps beside it (struct sk_buff)."""
@@ -103,7 +106,7 @@ class Skb:
         `any_source`: netfilter or a transparent socket sends it, from whichever address it was asked at.
         `txhash` is what the socket adds to the flow's hash, another after each timeout (sk_rethink_txhash()).
         `l3mdev` is the VRF of the socket that sends it, or of the device it came by; empty: it is in none.
-        Set on the way: `broken`, the UDP checksum is wrong; `local`, its route is of type local (RTCF_LOCAL);
+        Set on the way: `bad_checksum`, the UDP checksum is wrong; `local`, its route is of type local (RTCF_LOCAL);
         `socket`, whose it is since TPROXY said so; `ports`, the bridge ports iptables knows of. Of what REJECT sends,
         they say by which port it goes back (see `icmp`).
         """
@@ -239,9 +242,9 @@ class Host:
         return self.chance.pick(question, options, [hop.weight / whole for hop in hops])
 
     def _refuse_policies(self) -> None:
-        for name in ("fib_multipath_use_neigh", "fib_multipath_hash_policy"):
-            setting = self.netns.settings.get(f"net.ipv4.{name}")
-            if setting and setting.value not in ("0", *(["1"] if name.endswith("policy") else [])):
+        for key, modelled in _HOP_POLICIES.items():
+            setting = self.netns.settings.get(key)
+            if setting and setting.value not in modelled:
                 raise Unsupported(tr("{setting} on {name}, which chooses a next hop", setting=setting, name=self.name))
 
     def _select_default(self, first: Route) -> Route:
