@@ -101,17 +101,11 @@ def _port_out(at: Recorder, bridge: Link, frame: Frame) -> Link | None:
         raise Unsupported(tr("{ports} of {bridge} lead to {mac}", ports=all_of(taken), **names))
     if taken:
         return host.links[taken[0]]
-    if by_port and _sees_more(at):
+    if by_port and host.has_rules("FORWARD", "POSTROUTING"):  # it goes to all ports, and one may answer it
         raise Unsupported(tr("rules of {host} see what {bridge} sends to {mac}, which no device takes", **names))
     action = tr("{bridge} has no port for {mac} but the one through which it came in", **names)
     at.note(Stage.DEVICE, action, iif=bridge.name, fate=Fate.DROPPED, what=Framed(frame.src, frame.dst))
     return None
-
-
-def _sees_more(at: Recorder) -> bool:
-    """Tell whether a rule may answer what bridges send to all ports since nobody is known to have its MAC."""
-    chains = (table.by_name.get(hook) for table in at.host.tables.values() for hook in ("FORWARD", "POSTROUTING"))
-    return any(chain and not chain.idle for chain in chains)
 
 
 def send_back(at: Recorder) -> Position:

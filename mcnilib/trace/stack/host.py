@@ -305,6 +305,11 @@ class Host:
         entry = self.connections[skb.tracked.number]
         return entry.snat or entry.dnat
 
+    def has_rules(self, *hooks: str) -> bool:
+        """Tell whether iptables may do something to a packet at one of these hooks."""
+        chains = (table.by_name.get(hook) for table in self.tables.values() for hook in hooks)
+        return any(chain and not chain.idle for chain in chains)
+
     def is_local(self, ip: IPv4Address) -> bool:
         """Tell whether the address is one of this namespace's own."""
         return self._address_type(ip) == "LOCAL" or (bool(self.netns.fib.vrf_of) and ip in self.netns.own_addresses)

@@ -109,9 +109,8 @@ class Hook:
         Otherwise they are put together before. Source: ipv4_conntrack_defrag() in net/ipv4/netfilter/nf_defrag_ipv4.c.
         """
         ip4 = self.host.netns.ip4
-        chains = (table.by_name.get(self.name) for table in self.host.tables.values())
         native = any(entry.chain for entry in ip4.hooks[self.name])
-        if not ip4.tracks and (native or any(chain and not chain.idle for chain in chains)):
+        if not ip4.tracks and (native or self.host.has_rules(self.name)):
             raise Unsupported(
                 tr(
                     "fragments of a packet meet rules of {host} at {hook}, without connection tracking to put them "
