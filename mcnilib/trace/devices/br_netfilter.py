@@ -20,7 +20,7 @@ from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.nexthop import next_hop
 from mcnilib.trace.stack.ethernet import Receiver
 from mcnilib.trace.stack.host import Position
-from mcnilib.trace.stack.icmp import icmp_send, reject
+from mcnilib.trace.stack.icmp import icmp_send, passes
 from mcnilib.trace.stack.ip_output import put_on_wire
 from mcnilib.trace.stack.neighbour import RESOLUTION_TIMEOUT, resolve
 from mcnilib.trace.stack.netfilter import Hook
@@ -53,9 +53,7 @@ def cross_bridge(at: Recorder, bridge: Link, frame: Frame, next_ip: IPv4Address 
     if out is None or at.skb.ports is None:
         return None
     at.skb.ports = at.skb.ports._replace(physout=out.name)
-    forward = Hook("FORWARD", at, iif=bridge.name, oif=bridge.name)
-    if not forward.run():
-        reject(at, forward)
+    if not passes(at, Hook("FORWARD", at, iif=bridge.name, oif=bridge.name)):
         return None
     postrouting = Hook("POSTROUTING", at, oif=bridge.name)
     postrouting.next_hop = next_ip

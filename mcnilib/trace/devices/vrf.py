@@ -13,7 +13,7 @@ from mcnilib.language import tr
 from mcnilib.linux.netfilter.conntrack import ConnState, Tracked
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.route import RouteType
-from mcnilib.trace.stack.icmp import reject
+from mcnilib.trace.stack.icmp import passes
 from mcnilib.trace.stack.netfilter import Hook
 from mcnilib.trace.stack.recorder import Recorder
 
@@ -23,11 +23,7 @@ def enters(at: Recorder, dev: str) -> bool:
     at.skb.l3mdev = at.host.netns.fib.vrf_of.get(dev, "")
     if not at.skb.l3mdev:
         return True
-    hook = Hook("PREROUTING", at, iif=at.skb.l3mdev)
-    if hook.run():
-        return True
-    reject(at, hook)
-    return False
+    return passes(at, Hook("PREROUTING", at, iif=at.skb.l3mdev))
 
 
 def leaves(at: Recorder, decision: Decision) -> bool:
@@ -44,9 +40,7 @@ def leaves(at: Recorder, decision: Decision) -> bool:
     if untracked:
         skb.tracked = Tracked(ConnState.UNTRACKED)
     for name in ("OUTPUT", "POSTROUTING"):
-        hook = Hook(name, at, oif=vrf)
-        if not hook.run():
-            reject(at, hook)
+        if not passes(at, Hook(name, at, oif=vrf)):
             return False
     if skb.packet != before:
         raise Unsupported(tr("a rule changes what {host} sends through the VRF {vrf}", host=at.host.name, vrf=vrf))

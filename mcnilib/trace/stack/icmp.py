@@ -167,7 +167,15 @@ def _error_source(host: Host, query: Query) -> IPv4Address | None:
     return preferred_source(host.netns, route, query.dst)
 
 
-def reject(at: Recorder, hook: Hook) -> None:
+def passes(at: Recorder, hook: Hook) -> bool:
+    """Ask a hook; False when the packet ended there, and its sender was told what REJECT says."""
+    if hook.run():
+        return True
+    _reject(at, hook)
+    return False
+
+
+def _reject(at: Recorder, hook: Hook) -> None:
     """Send what the REJECT rule that ended the packet asks for; nothing when the rule was a DROP.
 
     Source: nf_send_unreach(), nf_send_reset(); icmp_xmit_lock() in net/ipv4/icmp.c.

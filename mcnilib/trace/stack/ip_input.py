@@ -29,7 +29,7 @@ from mcnilib.trace.flow import ANY_ADDRESS
 from mcnilib.trace.stack import tunnel
 from mcnilib.trace.stack.fragment import too_long_to_forward
 from mcnilib.trace.stack.host import Arrival, Delivery, Host, Position, Skb
-from mcnilib.trace.stack.icmp import accept_redirect, icmp_send, reject, route_error_allowed, send_redirect
+from mcnilib.trace.stack.icmp import accept_redirect, icmp_send, passes, route_error_allowed, send_redirect
 from mcnilib.trace.stack.ip_output import leave
 from mcnilib.trace.stack.netfilter import Hook
 from mcnilib.trace.stack.recorder import Recorder
@@ -48,9 +48,8 @@ def receive(at: Recorder, link: Link) -> Position:
 
     What comes from lo keeps the route it was sent with, unless its destination changed: ip_rcv_finish_core().
     """
-    before, hook = at.skb.packet.dst, Hook("PREROUTING", at, iif=link.name)
-    if not hook.run():
-        reject(at, hook)
+    before = at.skb.packet.dst
+    if not passes(at, Hook("PREROUTING", at, iif=link.name)):
         return None
     return _routed(at, link, before) if enters(at, link.name) else None
 
@@ -62,9 +61,7 @@ def receive_at_port(at: Recorder, port: Link, frame: Frame) -> Position:
     """
     bridge, before = at.host.links[port.master], at.skb.packet.dst
     at.skb.ports = BridgePorts(port.name, sender=frame.src)
-    hook = Hook("PREROUTING", at, iif=bridge.name)
-    if not hook.run():
-        reject(at, hook)
+    if not passes(at, Hook("PREROUTING", at, iif=bridge.name)):
         return None
     return cross_bridge(at, bridge, frame) if at.skb.packet.dst == before else _routed(at, bridge, before)
 
@@ -139,8 +136,7 @@ def send(at: Recorder, dev: str = "") -> Position:
         return None
     hook = Hook("OUTPUT", at, oif=decision.device)
     hook.reroute = partial(_route, at, again=True, oif=skb.l3mdev)
-    if not hook.run():
-        reject(at, hook)
+    if not passes(at, hook):
         return None
     return leave(at, hook.decision or decision, "")
 
@@ -235,11 +231,10 @@ def _source_is_valid(at: Recorder, dev: str, oif: str) -> bool:
 
 
 def _deliver(at: Recorder, dev: str) -> Position:
-    host, skb, hook = at.host, at.skb, Hook("INPUT", at, iif=at.skb.l3mdev or dev)
+    host, skb = at.host, at.skb
     if skb.packet.fragment:
         skb.packet = skb.packet.but(fragment=0)  # ip_local_deliver() puts it together
-    if not hook.run():
-        reject(at, hook)
+    if not passes(at, Hook("INPUT", at, iif=skb.l3mdev or dev)):
         return None
     tunnelled = skb.packet.inner and tunnel.listens(host, skb.packet)
     if skb.bad_checksum:
@@ -281,8 +276,6 @@ def _forward(at: Recorder, dev: str, decision: Decision) -> Position:
         return None
     send_redirect(at, dev, decision)
     skb.packet = skb.packet.but(ttl=skb.packet.ttl - 1)
-    hook = Hook("FORWARD", at, iif=at.skb.l3mdev or dev, oif=decision.device)
-    if not hook.run():
-        reject(at, hook)
+    if not passes(at, Hook("FORWARD", at, iif=at.skb.l3mdev or dev, oif=decision.device)):
         return None
     return leave(at, decision, dev)
