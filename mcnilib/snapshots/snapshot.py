@@ -106,7 +106,7 @@ class Snapshot:
 
     def _taken_for_granted(self, trace: Trace) -> Iterator[str]:
         """Yield what is taken for granted of the machines nobody collected that packets came to."""
-        visited = {step.netns for course in trace.courses for journey in course.journeys for step in journey.steps}
+        visited = {step.netns for step in trace.steps()}
         yield from (sentence for name, sentence in self._beyond.told if name in visited)
         if any(name in visited for name, _, _ in self.passed):
             files = names_of([f"{name}/{file}" for name, file, _ in self.passed])

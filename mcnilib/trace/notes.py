@@ -56,8 +56,7 @@ def _martian(trace: Trace) -> Iterator[str]:
 
 def _hops(trace: Trace) -> Iterator[str]:
     """Say what is assumed of a machine that sends by one of several next hops."""
-    steps = (step for course in trace.courses for journey in course.journeys for step in journey.steps)
-    own = (step for step in steps if isinstance(step.line, Route) and step.line.hops and not step.iif)
+    own = (step for step in trace.steps() if isinstance(step.line, Route) and step.line.hops and not step.iif)
     for netns in dict.fromkeys(step.netns for step in own):
         yield tr(
             "assumed: {netns} has Linux 6.16 or later, which sends by the next hop whose address it took; before, the "
@@ -68,8 +67,9 @@ def _hops(trace: Trace) -> Iterator[str]:
 
 def _proxies(trace: Trace) -> Iterator[str]:
     """Say what is assumed of the program that TPROXY hands packets to."""
-    steps = (step for course in trace.courses for journey in course.journeys for step in journey.steps)
-    rules = (step for step in steps if isinstance(step.line, ChainRule) and isinstance(step.line.target, Tproxy))
+    rules = (
+        step for step in trace.steps() if isinstance(step.line, ChainRule) and isinstance(step.line.target, Tproxy)
+    )
     for netns in dict.fromkeys(step.netns for step in rules if step.fate is Fate.GOES_ON):
         yield tr("assumed: the program that TPROXY hands packets to on {netns} has set IP_TRANSPARENT", netns=netns)
 
@@ -115,8 +115,7 @@ def _route_of(world: World, step: Step) -> Route | None:
 
 def _both_backends(world: World, trace: Trace) -> Iterator[str]:
     """Name the machines whose packets met the rules of both backends of iptables; see hooks.LEGACY."""
-    steps = (step for course in trace.courses for journey in course.journeys for step in journey.steps)
-    names = dict.fromkeys(step.netns for step in steps if step.hook and world[step.netns].ip4.legacy)
+    names = dict.fromkeys(step.netns for step in trace.steps() if step.hook and world[step.netns].ip4.legacy)
     if names:
         yield tr(
             "{namespaces}: both iptables-nft and iptables-legacy have rules; a packet meets those of both, at a hook "
@@ -139,9 +138,8 @@ def _unreadable(world: World, trace: Trace) -> Iterator[str]:
 
 def _unseen(world: World, trace: Trace) -> Iterator[str]:
     """Say what nobody looked at in the namespaces the packets came to, and would have met there."""
-    steps = [step for course in trace.courses for journey in course.journeys for step in journey.steps]
     meets: dict[str, dict[str, None]] = {}
-    for netns, part in (meeting for step in steps for meeting in _meetings(world, step)):
+    for netns, part in (meeting for step in trace.steps() for meeting in _meetings(world, step)):
         if part in world[netns].unseen:
             meets.setdefault(part, {})[netns] = None
     for part in sorted(meets):

@@ -6,7 +6,7 @@ All frozen values; nothing is recomputed later. The simulator and the kernel lab
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
 from functools import cached_property
@@ -329,6 +329,10 @@ class Trace:
     def courses(self) -> tuple[Trace, ...]:
         """Every course the conversation may take; itself alone where chance has no say."""
         return tuple(branch.trace for branch in self.branches) or (self,)
+
+    def steps(self) -> Iterator[Step]:
+        """Yield the steps of all packets, on every course."""
+        return (step for course in self.courses for journey in course.journeys for step in journey.steps)
 
 
 @dataclass(frozen=True, slots=True)

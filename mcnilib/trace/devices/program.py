@@ -58,7 +58,7 @@ def _is_program(link: Link) -> bool:
 def program_notes(world: World, trace: Trace) -> Iterator[str]:
     """Say what is taken for granted of programs that carry packets."""
     pairs: dict[frozenset[tuple[str, str]], None] = {}
-    for step in (step for course in trace.courses for journey in course.journeys for step in journey.steps):
+    for step in trace.steps():
         if step.to and step.oif and _is_program(world[step.netns].link(step.oif)):
             pairs[frozenset(((step.netns, step.oif), step.to))] = None
     for pair in pairs:

@@ -126,8 +126,9 @@ def _sender(host: Host, link: Link, kind: WireGuard, outer: Packet) -> Peer:
 
 def key_notes(world: World, trace: Trace) -> Iterator[str]:
     """Say what is taken for granted of keys, and which far end was not collected."""
-    steps = [step for course in trace.courses for journey in course.journeys for step in journey.steps]
-    opened = ((step, step.before.inner) for step in steps if step.what is Tunnelled.UNPACKED and step.before.inner)
+    opened = (
+        (step, step.before.inner) for step in trace.steps() if step.what is Tunnelled.UNPACKED and step.before.inner
+    )
     pairs = {frozenset((inner.sender, (step.netns, step.oif))) for step, inner in opened if inner.sender}
     for pair in sorted(pairs, key=sorted):
         yield tr("assumed: the keys of {devices} fit, and their handshake works", devices=devices_text(pair))
