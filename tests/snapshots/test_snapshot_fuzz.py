@@ -272,7 +272,7 @@ def test_bridges_in_a_circle_are_a_storm_that_ends() -> None:
     files = {**base(), "world.json": '{"namespaces": ["a"], "segments": []}', "a/ip-address.txt": text}
     files |= {f"a/{name}": base()[f"mac1/{name}"] for name in ("ip-rule.txt", "sysctl.txt")}
     files |= {
-        "a/ip-route.txt": "10.0.0.0/24 dev b0 scope link src 10.0.0.1\n",
+        "a/ip-route.txt": "10.0.0.0/24 dev b0 scope link src 10.0.0.1\nlocal 10.0.0.1 dev b0 table local src 10.0.0.1\n",
         "a/ip-neigh.txt": "",
         "a/iptables.txt": "",
     }
