@@ -95,6 +95,17 @@ class PodMtu(Enum):
     VETH = mark("vethMTU 1450")
 
 
+class PodPolicy(Enum):
+    """NetworkPolicies for all pods of the namespace, with the mistakes that are often made."""
+
+    NONE = "none"
+    DENY_INGRESS = mark("deny ingress")
+    FROM_PODS = mark("from pods")
+    FROM_ADDRESSES = mark("from addresses")
+    OTHER_PORT = mark("port 8080")
+    DENY_EGRESS = mark("deny egress")
+
+
 OFF_ON, NO_YES, DIGITS = ("off", "on"), ("no", "yes"), ("0", "1")
 
 __all__ = [
@@ -106,6 +117,7 @@ __all__ = [
     "Option",
     "Placement",
     "PodMtu",
+    "PodPolicy",
     "Protocol",
     "SettingError",
     "Settings",
@@ -176,6 +188,14 @@ class Settings:
         help=mark("Felix's own INVALID drop for packets from and to Calico pods"),
         changes=mark("disableConntrackInvalidCheck of the FelixConfiguration"),
     )
+    network_policy: PodPolicy = choice_field(
+        "NetworkPolicy",
+        *PodPolicy,
+        default=PodPolicy.NONE,
+        help=mark("for all pods: deny ingress, or egress; from pods: only the pods of the namespace may send to them; "
+                  "from addresses: the Macvlan subnets too; port 8080: everybody may send, to that port alone"),
+        changes=mark("the NetworkPolicies of the namespace: chains of Felix, for pods with a NIC of Calico"),
+    )  # fmt: skip
     workaround: Workaround = choice_field(
         "workaround",
         *Workaround,

@@ -17,6 +17,7 @@ from hashlib import sha1, sha256
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import NamedTuple, TypeVar
 
+from mcnilib.cluster.network_policy import Labels
 from mcnilib.language import tr
 from mcnilib.linux.text import not_there
 
@@ -129,6 +130,11 @@ class Pod:
         if self.underlay:
             return self.underlay.ip
         raise ValueError(tr("pod {name} has neither an overlay nor an underlay address", name=self.name))
+
+    @property
+    def labels(self) -> Labels:
+        """The labels by which NetworkPolicies select it: `app` is its name."""
+        return (("app", self.name),)
 
     @property
     def container(self) -> str:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 
 from mcnilib.cluster.build import build
-from mcnilib.cluster.settings import Encapsulation, Option, Settings, TrafficPolicy, option
+from mcnilib.cluster.settings import Encapsulation, Option, PodPolicy, Settings, TrafficPolicy, option
 from mcnilib.cluster.workarounds import WORKAROUND
 from mcnilib.language import mark, tr
 from mcnilib.linux.netns import Netns
@@ -44,6 +44,7 @@ _TOLD: Mapping[str, Callable[[object], str]] = {
         "patch felixconfiguration default --type merge -p "
         f'\'{{"spec":{{"disableConntrackInvalidCheck":{_flag(not value)}}}}}\''
     ),
+    "network_policy": lambda value: "-n demo delete networkpolicies --all" * (value is PodPolicy.NONE),
     "pod_rp_filter": lambda value: (
         f'patch spidercoordinator default --type merge -p \'{{"spec":{{"podRPFilter":{value}}}}}\''
     ),
@@ -70,8 +71,8 @@ def in_words(repair: Repair) -> tuple[str, ...]:
 def _told(chosen: Option, value: object, settings: Settings) -> Iterator[Command]:
     if sysctl := re.match(r"sysctl (\S+) on every node", chosen.changes):
         yield Command(EVERY_NODE, f"sysctl -w {sysctl[1]}={chosen.text(value)}")
-    elif chosen.attribute in _TOLD:
-        yield Command(KUBECTL, f"kubectl {_TOLD[chosen.attribute](value)}")
+    elif chosen.attribute in _TOLD and (told := _TOLD[chosen.attribute](value)):
+        yield Command(KUBECTL, f"kubectl {told}")
     elif chosen.attribute == "workaround":
         before, after = map(build, (settings, settings.but(workaround=value)))
         for netns in after:

@@ -44,7 +44,8 @@ def main(netns: Netns) -> list[str]:
 )
 def test_the_device_of_a_pod_follows_from_its_name(namespace, pod, device):
     found = Pod(pod, PodKind.CALICO, "node1", 0, IPv4Address("10.233.100.9"), namespace=namespace)
-    assert Workload.of(found) == Workload(device, namespace)
+    address, labels = IPv4Address("10.233.100.9"), (("app", pod),)
+    assert Workload.of(found) == Workload(device, namespace, labels=labels, address=address)
 
 
 @pytest.mark.parametrize(("encapsulation", "mtu"), [(NONE, 1500), (VXLAN, 1450), (IPIP, 1480)])

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from mcnilib.cluster.settings import SettingError, Settings, Tuning
+from mcnilib.cluster.settings import PodPolicy, SettingError, Settings, Tuning
 from mcnilib.cluster.spec import CLUSTER
 from mcnilib.errors import McniError
 from mcnilib.scenarios import Scenario, ScenarioError, all_scenarios, scenario
@@ -581,13 +581,17 @@ def test_where_the_document_is_wrong(story: Scenario) -> None:
     assert all(any(fnmatchcase(name, pattern) for name in wrong) for pattern in listed)
 
 
+POLICIES = {f"network-policy {policy.value}" for policy in PodPolicy if policy is not PodPolicy.NONE}
+
 SILENT = {
     "macvlan-same-subnet": {"macvlan-mode private", "macvlan-mode vepa"},
     "macvlan-to-other-node": {"", "coordinator on", "hairpin yes", "protocol UDP", "protocol ICMP"},
     "macvlan-to-clusterip-macvlan": {"coordinator off"},
     "nodeport-to-macvlan": {"external-policy Cluster", "endpoint mac4", "pod-rp-filter 1", "pod-rp-filter 2"},
     "nodeport-to-macvlan-from-lan": {"external-policy Cluster", "endpoint mac2", "pod-rp-filter 1", "pod-rp-filter 2"},
+    "macvlan-to-calico-same-node": POLICIES,
     "macvlan-to-calico-across-nodes": {"kube-proxy-mode nftables"},
+    "multi-nic-to-calico": POLICIES,
     "macvlan-to-calico-across-subnets": {"stateful-gateway none"},
     "nodeport-to-multi-nic": {"receiving-node node1"},
     "nodeport-to-multi-nic-from-outside": {"receiving-node node1"},

@@ -6,7 +6,7 @@ than the request, and conntrack notices. Across subnets the answer crosses a rou
 
 from __future__ import annotations
 
-from mcnilib.cluster.settings import Encapsulation, Settings, Workaround
+from mcnilib.cluster.settings import Encapsulation, PodPolicy, Settings, Workaround
 from mcnilib.language import mark
 from mcnilib.scenarios.scenario import Apart, Claim, DialTarget, Scenario
 
@@ -17,6 +17,12 @@ _SYMMETRIC = Claim(
         "the reply comes back by table 500 and the pod's veth"
     ),
     works=True,
+)
+
+_POLICED = Claim(
+    mark("Macvlan Access to Calico Pod: on the same node (Figure 3: 1)"),
+    mark("the guide does not speak of NetworkPolicies"),
+    works=None,
 )
 
 _ACROSS_NODES = mark("Macvlan Access to Calico Pod: across nodes (nodes in same subnet, Figure 3: 2->2.1)")
@@ -82,10 +88,12 @@ SCENARIOS = (
         question=mark(
             "mac1 and cal1 run on node1. Which devices does the request cross? Does the reply take the same path?"
         ),
-        settings=("kube_proxy", "be_liberal", "restarted", "protocol"),
+        settings=("kube_proxy", "be_liberal", "restarted", "network_policy", "protocol"),
         way=lambda settings: DialTarget("mac1", "cal1"),
-        claim=lambda settings: _SYMMETRIC,
+        claim=lambda settings: _SYMMETRIC if settings.network_policy is PodPolicy.NONE else _POLICED,
         notebook="06-macvlan-to-calico-same-node.ipynb",
+        folded=("network_policy",),
+        apart=(Apart("network_policy", beside=_FEW),),
     ),
     Scenario(
         number=7,

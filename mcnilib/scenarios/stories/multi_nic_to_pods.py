@@ -6,9 +6,9 @@ packet goes straight over the underlay.
 
 from __future__ import annotations
 
-from mcnilib.cluster.settings import DefaultNic
+from mcnilib.cluster.settings import DefaultNic, PodPolicy
 from mcnilib.language import mark
-from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, by_placement
+from mcnilib.scenarios.scenario import Apart, Claim, DialTarget, Scenario, by_placement
 
 _BY_ETH0 = Claim(
     mark("Calico + Macvlan Multi-NIC Pod Accessing Calico Pod (Figure 4, red)"),
@@ -17,6 +17,13 @@ _BY_ETH0 = Claim(
         "the same way"
     ),
     works=True,
+)
+
+
+_POLICED = Claim(
+    mark("Calico + Macvlan Multi-NIC Pod Accessing Calico Pod (Figure 4, red)"),
+    mark("the guide does not speak of NetworkPolicies"),
+    works=None,
 )
 
 
@@ -34,10 +41,12 @@ SCENARIOS = (
         question=mark(
             "At first mul1's default route is on net1. Through which NIC does its packet leave, with which source?"
         ),
-        settings=("default_nic", "tuning", "placement", "protocol"),
+        settings=("default_nic", "tuning", "placement", "network_policy", "protocol"),
         way=lambda settings: DialTarget("mul1", by_placement(settings, "cal1", "cal2")),
-        claim=lambda settings: _BY_ETH0,
+        claim=lambda settings: _BY_ETH0 if settings.network_policy is PodPolicy.NONE else _POLICED,
         notebook="11-multi-nic-to-calico.ipynb",
+        folded=("network_policy",),
+        apart=(Apart("network_policy"),),
         defaults=(("default_nic", DefaultNic.NET1),),
     ),
     Scenario(

@@ -1,6 +1,6 @@
 """How Calico is configured on a cluster, and which of its version's habits matter for what it writes.
 
-The iptables dataplane without NetworkPolicies and host endpoints: every pod is reached and may reach everybody.
+The iptables dataplane without host endpoints; without NetworkPolicies every pod is reached and may reach everybody.
 `3.28` means its last patch release, `3.28.1` the earlier ones, whose jump in nat POSTROUTING stands on top.
 Source: projectcalico/calico felix/config/config_params.go, felix/dataplane/driver.go.
 """
@@ -8,8 +8,9 @@ Source: projectcalico/calico felix/config/config_params.go, felix/dataplane/driv
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 
+from mcnilib.cluster.network_policy import Labels, NetworkPolicy
 from mcnilib.cluster.settings import Encapsulation
 from mcnilib.cluster.spec import Node, Pod
 from mcnilib.errors import Unsupported
@@ -63,6 +64,8 @@ class Calico:
     endpoint_to_host: str = "ACCEPT"
     veth_mtu: int = 0  # of calico-config; 0: detected, as `detected_mtu` says
     tunnel_mtu: int = 0  # vxlanMTU or ipipMTU of the FelixConfiguration; 0: detected
+    policies: tuple[NetworkPolicy, ...] = ()
+    endpoints: tuple[Workload, ...] = ()  # all pods with an address of Calico, whom policies may name as peers
     extra_pools: tuple[IPv4Network, ...] = ()  # declared, but no pod gets an address of them and natOutgoing is off
 
     def __post_init__(self) -> None:
@@ -146,11 +149,13 @@ class Workload:
     device: str
     namespace: str = "default"
     service_account: str = "default"
+    labels: Labels = ()
+    address: IPv4Address | None = None
 
     @classmethod
     def of(cls, pod: Pod) -> Workload:
         """Return the workload of a pod that Calico gave its eth0."""
-        return cls(pod.host_device, pod.namespace)
+        return cls(pod.host_device, pod.namespace, labels=pod.labels, address=pod.overlay)
 
     @property
     def profiles(self) -> tuple[str, str]:

@@ -20,6 +20,7 @@ from itertools import groupby, takewhile
 
 from mcnilib.cluster.cni.calico.config import Calico, Workload
 from mcnilib.cluster.cni.calico.hashes import APPENDED, FelixChain, FelixRule, limited, lines
+from mcnilib.cluster.cni.calico.policy import policy_chains, policy_sets, tier
 from mcnilib.cluster.cni.calico.static import (
     EMPTY,
     HOST_ACCEPTED,
@@ -36,6 +37,7 @@ from mcnilib.cluster.cni.calico.static import (
     set_mark,
 )
 from mcnilib.cluster.intern import chain_rule, replace_chains
+from mcnilib.cluster.network_policy import Direction
 from mcnilib.cluster.settings import Encapsulation
 from mcnilib.language import mark
 from mcnilib.linux.netfilter.ipset import IpSet
@@ -59,11 +61,13 @@ def start_felix(node: Netns, calico: Calico, workloads: Iterable[Workload] = ())
     """
     for key, value, reason in _SYSCTLS:
         node = set_sysctl(node, key, value, calico.felix(reason))
-    tables = node.ip4.tables
-    for table, owned in _owned(calico, tuple(sorted(workloads))).items():
+    tables, workloads = node.ip4.tables, tuple(sorted(workloads))
+    for table, owned in _owned(calico, workloads).items():
         tables = _resync(tables, table, owned)
     foreign = (s for s in node.sets if not s.name.startswith("cali40"))
-    return node.with_ip4(tables=tables).but(sets=(*foreign, *sorted(_sets(node, calico), key=lambda s: s.name)))
+    return node.with_ip4(tables=tables).but(
+        sets=(*foreign, *sorted(_sets(node, calico, workloads), key=lambda s: s.name))
+    )
 
 
 Owned = dict[str, Chain]
@@ -114,7 +118,7 @@ def _is_felix(rule: ChainRule) -> bool:
     return any(isinstance(match, Comment) and match.text.startswith("cali:") for match in rule.matches)
 
 
-def _sets(node: Netns, calico: Calico) -> Iterator[IpSet]:
+def _sets(node: Netns, calico: Calico, workloads: tuple[Workload, ...]) -> Iterator[IpSet]:
     pools = (*calico.pools, *calico.extra_pools)
     hosts = [IPv4Network(peer.address.ip) for peer in calico.nodes]
     peers = [IPv4Network(peer.address.ip) for peer in calico.peers(node.name)]
@@ -127,6 +131,8 @@ def _sets(node: Netns, calico: Calico) -> Iterator[IpSet]:
     masqueraded = calico.pools if calico.nat_outgoing else ()
     yield _set(calico, "cali40masq-ipam-pools", masqueraded, mark("IP pools with natOutgoing"))
     yield _set(calico, calico.pool_set, pools, mark("all IP pools: what natOutgoing leaves alone"))
+    for name, members in policy_sets(calico, workloads).items():
+        yield _set(calico, name, members, mark("the Calico addresses of pods that a NetworkPolicy names"))
     yield _set(calico, "cali40this-host", _own_addresses(node), mark("the node's own addresses"), "hash:ip")
 
 
@@ -162,6 +168,7 @@ def filter_chains(calico: Calico, workloads: tuple[Workload, ...]) -> Iterator[F
     for workload in sorted(workloads):
         yield FelixChain(f"cali-fw-{workload.device}", tuple(_endpoint(calico, workload, "from")))
         yield FelixChain(f"cali-tw-{workload.device}", tuple(_endpoint(calico, workload, "to")))
+    yield from policy_chains(calico, workloads)
     for profile in dict.fromkeys(profile for workload in workloads for profile in workload.profiles):
         for prefix, direction in (("cali-pri-", "ingress"), ("cali-pro-", "egress")):
             yield FelixChain(limited(prefix, profile), tuple(_profile(calico, profile, direction)))
@@ -275,7 +282,8 @@ def _goto(direction: str, device: str) -> FelixRule:
 def _endpoint(calico: Calico, workload: Workload, direction: str) -> Iterator[FelixRule]:
     """Yield the chain of a pod, for packets `from` or `to` it.
 
-    First conntrack decides, then the profiles, and what none allows is dropped.
+    First conntrack decides, then the policies, or where none speaks of this direction the profiles; what none allows is
+    dropped.
     """
     marks = calico.marks
     established = mark("packets of a known connection pass without policy")
@@ -287,6 +295,7 @@ def _endpoint(calico: Calico, workload: Workload, direction: str) -> Iterator[Fe
     yield FelixRule(clear_mark(cleared), why=mark("nothing is allowed yet"))
     if direction == "from":
         yield from _no_tunnels()
+    yield from tier(calico, workload, Direction.EGRESS if direction == "from" else Direction.INGRESS)
     for profile in workload.profiles:
         chain = limited("cali-pro-" if direction == "from" else "cali-pri-", profile)
         yield FelixRule(f"--jump {chain}", why=mark("the rules of profile {profile}", profile=profile))

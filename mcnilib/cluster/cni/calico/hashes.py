@@ -58,7 +58,13 @@ def lines(chain: FelixChain) -> Iterator[tuple[str, str]]:
         yield saved(chain.name.removesuffix(APPENDED), rule, hashed), rule.why
 
 
-_FRONT = re.compile(r"--(in|out)-interface (\S+) ?|-p (\S+) ?")
+_FRONT = re.compile(r"--(source|destination|in-interface|out-interface) (\S+) ?|-(p) (\S+) ?")
+
+_IN_FRONT = {"source": "-s", "destination": "-d", "in-interface": "-i", "out-interface": "-o", "p": "-p"}
+"""What iptables-save prints in front of everything else, in its order."""
+
+EVERYWHERE = "0.0.0.0/0"
+"""A range that iptables-save does not print."""
 
 _PROTOCOLS = {"4": "ipencap", "17": "udp"}
 
@@ -74,10 +80,10 @@ _SPELLINGS = (
 
 
 def saved(chain: str, rule: FelixRule, hashed: str) -> str:
-    """Translate a rule to what iptables-save prints: devices and protocol in front, then comments, then the rest."""
-    front, rest = [], f"{rule.match} {rule.action}".strip()
-    for match in _FRONT.finditer(rest):
-        front.append(f"-{match[1][0]} {match[2]}" if match[1] else f"-p {_PROTOCOLS.get(match[3], match[3])}")
+    """Translate a rule to what iptables-save prints: addresses, devices, protocol, then comments, then the rest."""
+    rest = f"{rule.match} {rule.action}".strip()
+    found = {match[1] or match[3]: match[2] or _PROTOCOLS.get(match[4], match[4]) for match in _FRONT.finditer(rest)}
+    front = [f"{short} {found[name]}" for name, short in _IN_FRONT.items() if found.get(name, EVERYWHERE) != EVERYWHERE]
     rest = _FRONT.sub("", rest)
     for felix, printed in _SPELLINGS:
         rest = rest.replace(felix, printed)
