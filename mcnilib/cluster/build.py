@@ -19,8 +19,8 @@ from mcnilib.cluster.cni.calico.config import NODE_MTU, Calico, Workload
 from mcnilib.cluster.cni.spiderpool import Coordinator
 from mcnilib.cluster.event import Change, Event, Plugin, apply, change
 from mcnilib.cluster.kube_proxy import BE_LIBERAL, KubeProxy, start_kube_proxy, start_kubelet
-from mcnilib.cluster.policies import POLICIES
-from mcnilib.cluster.settings import DefaultNic, Encapsulation, PodMtu, PodPolicy, Settings, Tuning, Workaround
+from mcnilib.cluster.network_policy import APPLIED, PodPolicy
+from mcnilib.cluster.settings import DefaultNic, Encapsulation, PodMtu, Settings, Tuning, Workaround
 from mcnilib.cluster.spec import CLUSTER, Cluster, Pod, PodKind, TrafficPolicy
 from mcnilib.linux.netns import Netns, new_netns, set_sysctl
 from mcnilib.linux.origin import Origin
@@ -244,14 +244,14 @@ def _pod(pod: Pod, plugins: tuple[Plugin, ...]) -> Event:
 
 @lru_cache(maxsize=8)
 def _apply_policies(chosen: PodPolicy) -> Event:
-    names = ", ".join(policy.name for policy in POLICIES[chosen])
+    names = ", ".join(policy.name for policy in APPLIED[chosen])
     return Event("apply NetworkPolicies", f"{names}: Kubernetes keeps them, and Felix makes chains of them")
 
 
 @lru_cache(maxsize=64)
 def _felix(config: Calico, cluster: Cluster, policy: PodPolicy) -> Event:
     endpoints = tuple(Workload.of(pod) for pod in cluster.pods if pod.overlay)
-    config = replace(config, policies=POLICIES[policy], endpoints=endpoints)
+    config = replace(config, policies=APPLIED[policy], endpoints=endpoints)
     pods = {n.name: tuple(Workload.of(p) for p in cluster.pods_of(n.name) if p.overlay) for n in cluster.nodes}
     changes = tuple(change(node.name, calico.start_felix, config, pods[node.name]) for node in cluster.nodes)
     return Event("Felix programs the nodes", "its chains stand above kube-proxy's, its last words at the end", changes)

@@ -7,9 +7,12 @@ Source: networking.k8s.io/v1 NetworkPolicySpec (staging/src/k8s.io/api/networkin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Network
+
+from mcnilib.language import mark
 
 Labels = tuple[tuple[str, str], ...]
 """Labels by key, sorted."""
@@ -32,7 +35,7 @@ class PolicyPort:
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class PolicyPeer:
     """Whom a rule allows: pods by their labels, or addresses (`ipBlock`) less some.
 
     `namespaces` None: the policy's own namespace; without labels: all of them.
@@ -48,7 +51,7 @@ class Peer:
 class PolicyRule:
     """What one rule allows: these peers on these ports. No peers: everybody; no ports: all of them."""
 
-    peers: tuple[Peer, ...] = ()
+    peers: tuple[PolicyPeer, ...] = ()
     ports: tuple[PolicyPort, ...] = ()
 
 
@@ -77,3 +80,38 @@ class NetworkPolicy:
 def has_all(labels: Labels, wanted: Labels) -> bool:
     """Tell whether all wanted labels are among those of a pod."""
     return set(wanted) <= set(labels)
+
+
+class PodPolicy(Enum):
+    """Policies for all pods of the namespace demo, with the mistakes that are often made.
+
+    `from pods` is the usual one in a cluster with two networks: an empty podSelector looks as if it meant every pod of
+    the namespace, but stands for the addresses Calico gave them; those of Macvlan NICs are not among them.
+    """
+
+    NONE = "none"
+    DENY_INGRESS = mark("deny ingress")
+    FROM_PODS = mark("from pods")
+    FROM_ADDRESSES = mark("from addresses")
+    OTHER_PORT = mark("port 8080")
+    DENY_EGRESS = mark("deny egress")
+
+
+_DENY = NetworkPolicy("demo", "deny-all", ingress=())
+
+_PODS = NetworkPolicy("demo", "allow-pods", ingress=(PolicyRule((PolicyPeer(),)),))
+
+_SUBNETS = PolicyRule(tuple(PolicyPeer(block=IPv4Network(subnet)) for subnet in ("172.16.0.0/16", "172.17.0.0/16")))
+
+APPLIED: Mapping[PodPolicy, tuple[NetworkPolicy, ...]] = {
+    PodPolicy.NONE: (),
+    PodPolicy.DENY_INGRESS: (_DENY,),
+    PodPolicy.FROM_PODS: (_DENY, _PODS),
+    PodPolicy.FROM_ADDRESSES: (_DENY, _PODS, NetworkPolicy("demo", "allow-subnets", ingress=(_SUBNETS,))),
+    PodPolicy.OTHER_PORT: (
+        _DENY,
+        NetworkPolicy("demo", "allow-8080", ingress=(PolicyRule(ports=(PolicyPort(8080),)),)),
+    ),
+    PodPolicy.DENY_EGRESS: (NetworkPolicy("demo", "deny-egress", egress=()),),
+}
+"""What is applied for each value of the setting."""

@@ -14,6 +14,7 @@ from enum import Enum
 from functools import cache
 from itertools import product
 
+from mcnilib.cluster.network_policy import PodPolicy
 from mcnilib.cluster.option import Option, SettingError, choice_field, switch
 from mcnilib.cluster.spec import CLUSTER, TrafficPolicy
 from mcnilib.language import listed, mark, tr
@@ -93,17 +94,6 @@ class PodMtu(Enum):
     PODS = mark("1500 in pods")
     TUNNELS = mark("1500 in tunnels too")
     VETH = mark("vethMTU 1450")
-
-
-class PodPolicy(Enum):
-    """NetworkPolicies for all pods of the namespace, with the mistakes that are often made."""
-
-    NONE = "none"
-    DENY_INGRESS = mark("deny ingress")
-    FROM_PODS = mark("from pods")
-    FROM_ADDRESSES = mark("from addresses")
-    OTHER_PORT = mark("port 8080")
-    DENY_EGRESS = mark("deny egress")
 
 
 OFF_ON, NO_YES, DIGITS = ("off", "on"), ("no", "yes"), ("0", "1")

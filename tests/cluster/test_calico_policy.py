@@ -9,7 +9,7 @@ import pytest
 
 from mcnilib.cluster.cni.calico.config import CALICO_VERSIONS, Calico, Workload
 from mcnilib.cluster.cni.calico.felix import start_felix
-from mcnilib.cluster.network_policy import Labels, NetworkPolicy, Peer, PolicyPort, PolicyRule
+from mcnilib.cluster.network_policy import Labels, NetworkPolicy, PolicyPeer, PolicyPort, PolicyRule
 from mcnilib.cluster.settings import Encapsulation, PodPolicy
 from mcnilib.cluster.spec import CLUSTER
 from mcnilib.errors import Unsupported
@@ -19,7 +19,7 @@ from mcnilib.linux.netns import Netns, new_netns
 from mcnilib.scenarios import scenario
 
 WEB: Labels = (("app", "web"),)
-CLIENTS = Peer((("role", "client"),))
+CLIENTS = PolicyPeer((("role", "client"),))
 POD = Workload("cali12345", labels=WEB, address=IPv4Address("10.233.100.3"))
 CLIENT = Workload("calix", labels=CLIENTS.pods, address=IPv4Address("10.233.101.7"))
 OTHER = Workload("caliy", "other", labels=CLIENTS.pods, address=IPv4Address("10.233.102.8"))
@@ -27,7 +27,7 @@ OTHER = Workload("caliy", "other", labels=CLIENTS.pods, address=IPv4Address("10.
 DENY = NetworkPolicy("default", "deny-all", ingress=(), egress=())
 ALLOW = NetworkPolicy("default", "allow-web", WEB, ingress=(PolicyRule((CLIENTS,), (PolicyPort(8080),)),))
 PRIVATE = tuple(map(IPv4Network, ("10.233.0.0/18", "10.233.64.0/18")))
-OUTSIDE = Peer(block=IPv4Network("10.0.0.0/8"), without=PRIVATE)
+OUTSIDE = PolicyPeer(block=IPv4Network("10.0.0.0/8"), without=PRIVATE)
 EGRESS = NetworkPolicy("default", "egress-ext", WEB, egress=(PolicyRule((OUTSIDE,), (PolicyPort(443),)),))
 
 
@@ -108,10 +108,10 @@ def test_before_3_28_policies_stand_one_by_one() -> None:
     ("peer", "members"),
     [
         (CLIENTS, ["10.233.101.7/32"]),
-        (Peer(), ["10.233.100.3/32", "10.233.101.7/32"]),
-        (Peer(namespaces=()), ["10.233.100.3/32", "10.233.101.7/32", "10.233.102.8/32"]),
-        (Peer(CLIENTS.pods, (("kubernetes.io/metadata.name", "other"),)), ["10.233.102.8/32"]),
-        (Peer((("role", "none"),)), []),
+        (PolicyPeer(), ["10.233.100.3/32", "10.233.101.7/32"]),
+        (PolicyPeer(namespaces=()), ["10.233.100.3/32", "10.233.101.7/32", "10.233.102.8/32"]),
+        (PolicyPeer(CLIENTS.pods, (("kubernetes.io/metadata.name", "other"),)), ["10.233.102.8/32"]),
+        (PolicyPeer((("role", "none"),)), []),
     ],
 )
 def test_a_peer_is_the_calico_addresses_of_its_pods(peer, members) -> None:

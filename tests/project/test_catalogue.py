@@ -33,6 +33,7 @@ COMMENTS = {"NodeLocal DNS Cache", "kubernetes firewall for dropping marked pack
 EXEMPT: dict[str, str] = {
     "__init__.py": "an AttributeError is for programmers, and the catalogue is not loaded for it",
     "cli/record.py": "only maintainers renew what the repository has recorded",
+    "cluster/cni/calico/policy.py": "comments that Felix writes into its chains, and what it hashes",
     "cluster/kube_proxy/nftables.py": "the words of nft, and comments that kube-proxy writes into its table",
     "linux/device/master.py": "names of the fields of `ip -d link`",
     "linux/device/l3/kinds.py": "names of the fields of `ip -d link`",

@@ -20,7 +20,7 @@ from itertools import groupby, takewhile
 
 from mcnilib.cluster.cni.calico.config import Calico, Workload
 from mcnilib.cluster.cni.calico.hashes import APPENDED, FelixChain, FelixRule, limited, lines
-from mcnilib.cluster.cni.calico.policy import policy_chains, policy_sets, tier
+from mcnilib.cluster.cni.calico.policy import chains_of_policies, policy_sets, tier
 from mcnilib.cluster.cni.calico.static import (
     EMPTY,
     HOST_ACCEPTED,
@@ -168,7 +168,7 @@ def filter_chains(calico: Calico, workloads: tuple[Workload, ...]) -> Iterator[F
     for workload in sorted(workloads):
         yield FelixChain(f"cali-fw-{workload.device}", tuple(_endpoint(calico, workload, "from")))
         yield FelixChain(f"cali-tw-{workload.device}", tuple(_endpoint(calico, workload, "to")))
-    yield from policy_chains(calico, workloads)
+    yield from chains_of_policies(calico, workloads)
     for profile in dict.fromkeys(profile for workload in workloads for profile in workload.profiles):
         for prefix, direction in (("cali-pri-", "ingress"), ("cali-pro-", "egress")):
             yield FelixChain(limited(prefix, profile), tuple(_profile(calico, profile, direction)))

@@ -18,7 +18,7 @@ from itertools import groupby
 from mcnilib.cluster.cni.calico.config import Calico, Workload
 from mcnilib.cluster.cni.calico.hashes import FelixChain, FelixRule, limited
 from mcnilib.cluster.cni.calico.static import clear_mark, is_clear, is_set, set_mark
-from mcnilib.cluster.network_policy import Direction, Labels, NetworkPolicy, Peer, PolicyPort, PolicyRule, has_all
+from mcnilib.cluster.network_policy import Direction, Labels, NetworkPolicy, PolicyPeer, PolicyPort, PolicyRule, has_all
 from mcnilib.errors import Unsupported
 from mcnilib.language import mark, tr
 
@@ -51,7 +51,7 @@ def tier(calico: Calico, workload: Workload, direction: Direction) -> Iterator[F
     yield FelixRule("--jump DROP", is_clear(marks.passed), end, reason)
 
 
-def policy_chains(calico: Calico, workloads: Iterable[Workload]) -> Iterator[FelixChain]:
+def chains_of_policies(calico: Calico, workloads: Iterable[Workload]) -> Iterator[FelixChain]:
     """Yield the chains that the pods' chains jump to: those of policies, and those of groups of them."""
     seen: set[str] = set()
     pods = tuple(workloads)
@@ -76,12 +76,12 @@ def policy_sets(calico: Calico, workloads: Iterable[Workload]) -> dict[str, tupl
     return {_set_name(policy, peer): _members(calico, policy, peer) for policy, peer in peers}
 
 
-def _members(calico: Calico, policy: NetworkPolicy, peer: Peer) -> tuple[IPv4Network, ...]:
+def _members(calico: Calico, policy: NetworkPolicy, peer: PolicyPeer) -> tuple[IPv4Network, ...]:
     chosen = (pod for pod in calico.endpoints if _is_peer(policy, peer, pod) and pod.address)
     return tuple(sorted(IPv4Network(pod.address) for pod in chosen if pod.address))
 
 
-def _is_peer(policy: NetworkPolicy, peer: Peer, pod: Workload) -> bool:
+def _is_peer(policy: NetworkPolicy, peer: PolicyPeer, pod: Workload) -> bool:
     own = (("kubernetes.io/metadata.name", pod.namespace),)
     there = pod.namespace == policy.namespace if peer.namespaces is None else has_all(own, peer.namespaces)
     return there and has_all(pod.labels, peer.pods)
@@ -197,7 +197,7 @@ def _port(port: PolicyPort) -> str:
     return f"{port.port}:{port.end_port}" if port.end_port else f"{port.port}"
 
 
-def _block(calico: Calico, peer: Peer | None, direction: Direction) -> Iterator[FelixRule]:
+def _block(calico: Calico, peer: PolicyPeer | None, direction: Direction) -> Iterator[FelixRule]:
     """Yield the lines that mark a packet whose address is none of the excepted ones."""
     if peer is None or not peer.without:
         return
@@ -212,7 +212,7 @@ def _end(direction: Direction) -> str:
     return "--source" if direction is Direction.INGRESS else "--destination"
 
 
-def _whom(policy: NetworkPolicy, peer: Peer | None, direction: Direction) -> str:
+def _whom(policy: NetworkPolicy, peer: PolicyPeer | None, direction: Direction) -> str:
     """Return the match on a peer: an IP set of pods, or a range of addresses."""
     if peer is None:
         return ""
@@ -221,12 +221,12 @@ def _whom(policy: NetworkPolicy, peer: Peer | None, direction: Direction) -> str
     return f"-m set --match-set {_set_name(policy, peer)} {'src' if direction is Direction.INGRESS else 'dst'}"
 
 
-def _kept(calico: Calico, peer: Peer | None) -> str:
+def _kept(calico: Calico, peer: PolicyPeer | None) -> str:
     """Return the match on the mark that the excepted addresses took away."""
     return is_set(calico.marks.scratch0) if peer and peer.without else ""
 
 
-def _set_name(policy: NetworkPolicy, peer: Peer) -> str:
+def _set_name(policy: NetworkPolicy, peer: PolicyPeer) -> str:
     """Return the name of the IP set of the pods a peer stands for. Source: felix/ipsets/ipset_defs.go."""
     selector = _both(_namespaces(policy, peer), _pods(peer.pods))
     digest = urlsafe_b64encode(sha224(f"s:{selector}".encode()).digest()).decode()
@@ -237,7 +237,7 @@ def _selector(policy: NetworkPolicy) -> str:
     return _both(_pods(policy.pods), _equals("projectcalico.org/namespace", policy.namespace))
 
 
-def _namespaces(policy: NetworkPolicy, peer: Peer) -> str:
+def _namespaces(policy: NetworkPolicy, peer: PolicyPeer) -> str:
     if peer.namespaces is None:
         return _equals("projectcalico.org/namespace", policy.namespace)
     if not peer.namespaces:
