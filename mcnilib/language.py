@@ -184,4 +184,10 @@ def _catalogue(language: str) -> gettext.NullTranslations:
     try:
         return gettext.translation(_DOMAIN, _CATALOGUES, [language])
     except OSError:
-        raise LanguageError(f"there is no catalogue for {language!r}; there are {', '.join(languages())}") from None
+        raise LanguageError(
+            tr(
+                "there is no catalogue for {language!r}; there are {languages}",
+                language=language,
+                languages=listed(languages()),
+            )
+        ) from None

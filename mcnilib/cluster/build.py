@@ -22,6 +22,7 @@ from mcnilib.cluster.kube_proxy import BE_LIBERAL, KubeProxy, start_kube_proxy, 
 from mcnilib.cluster.network_policy import APPLIED, PodPolicy
 from mcnilib.cluster.settings import DefaultNic, Encapsulation, PodMtu, Settings, Tuning, Workaround
 from mcnilib.cluster.spec import CLUSTER, Cluster, Pod, PodKind, TrafficPolicy
+from mcnilib.language import mark
 from mcnilib.linux.netns import Netns, new_netns, set_sysctl
 from mcnilib.linux.origin import Origin
 from mcnilib.world.world import Segment, World
@@ -86,26 +87,30 @@ def _boot(cluster: Cluster) -> Event:
     hosts = (*cluster.nodes, cluster.gateway, *cluster.clients)
     changes = [change(host.name, underlay.boot, host) for host in hosts]
     changes += [change(host.name, underlay.forward) for host in (*cluster.nodes, cluster.gateway)]
-    return Event("boot the machines", "NICs with their addresses, default routes, forwarding", tuple(changes))
+    return Event(
+        mark("boot the machines"), mark("NICs with their addresses, default routes, forwarding"), tuple(changes)
+    )
 
 
 @lru_cache(maxsize=8)
 def _firewall(cluster: Cluster) -> Event:
     changes = (change(cluster.gateway.name, underlay.add_firewall),)
     return Event(
-        "start the gateway's firewall", "it lets through what it saw begin, and drops INVALID packets", changes
+        mark("start the gateway's firewall"),
+        mark("it lets through what it saw begin, and drops INVALID packets"),
+        changes,
     )
 
 
 @lru_cache(maxsize=8)
 def _learn_blocks(cluster: Cluster) -> Event:
     changes = (change(cluster.gateway.name, underlay.learn_blocks, cluster),)
-    return Event("announce the pod addresses", "the gateway learns each node's block by BGP", changes)
+    return Event(mark("announce the pod addresses"), mark("the gateway learns each node's block by BGP"), changes)
 
 
 def _kubernetes(settings: Settings, cluster: Cluster, state: State) -> Iterator[Event]:
     yield _kubelet(cluster, settings.kube_proxy)
-    yield _kube_proxy(_proxy_key(settings), cluster, "start")
+    yield _kube_proxy(_proxy_key(settings), cluster, mark("start kube-proxy"))
     if settings.node_local_dns:
         yield addons.start_node_local_dns(cluster)
 
@@ -113,7 +118,9 @@ def _kubernetes(settings: Settings, cluster: Cluster, state: State) -> Iterator[
 @lru_cache(maxsize=64)
 def _kubelet(cluster: Cluster, version: str) -> Event:
     changes = tuple(change(node.name, start_kubelet, version) for node in cluster.nodes)
-    return Event("start the kubelet", f"version {version} writes its chains on every node", changes)
+    return Event(
+        mark("start the kubelet"), mark("version {version} writes its chains on every node", version=version), changes
+    )
 
 
 ProxyKey = tuple[str, str, bool, bool, str, TrafficPolicy]
@@ -125,17 +132,28 @@ def _proxy_key(settings: Settings) -> ProxyKey:
 
 
 @lru_cache(maxsize=1024)
-def _kube_proxy(key: ProxyKey, cluster: Cluster, verb: str) -> Event:
+def _kube_proxy(key: ProxyKey, cluster: Cluster, name: str) -> Event:
     version, mode, knows_cidr, masquerade_all, endpoint, policy = key
     proxy = KubeProxy(version, cluster.pod_cidr if knows_cidr else None, masquerade_all, mode=mode)
     if not proxy.starts:
-        return Event(
-            f"{verb} kube-proxy", f"version {version} does not know the mode {mode}: it exits, and writes no rule"
+        reason = mark(
+            "version {version} does not know the mode {mode}: it exits, and writes no rule", version=version, mode=mode
         )
+        return Event(name, reason)
     web = cluster.web_ports(*(() if endpoint == "none" else (endpoint,)), policy=policy)
     changes = tuple(change(node.name, start_kube_proxy, proxy, node, web) for node in cluster.nodes)
-    did = f"version {version} looks at {BE_LIBERAL}" if proxy.reads_be_liberal else f"version {version}"
-    return Event(f"{verb} kube-proxy", f"{did} and writes its rules on every node", changes)
+    return Event(name, _starting(proxy), changes)
+
+
+def _starting(proxy: KubeProxy) -> str:
+    """Say what it does when it starts."""
+    if proxy.reads_be_liberal:
+        return mark(
+            "version {version} looks at {sysctl} and writes its rules on every node",
+            version=proxy.version,
+            sysctl=BE_LIBERAL,
+        )
+    return mark("version {version} and writes its rules on every node", version=proxy.version)
 
 
 def _overlay(settings: Settings, cluster: Cluster, state: State) -> Iterator[Event]:
@@ -161,15 +179,14 @@ def _calico(
 @lru_cache(maxsize=64)
 def _calico_start(config: Calico, cluster: Cluster) -> Event:
     changes = tuple(change(node.name, calico.join, config) for node in cluster.nodes)
-    return Event(
-        "start Calico", f"version {config.version}: a block of addresses per node and the routes between", changes
-    )
+    did = mark("version {version}: a block of addresses per node and the routes between", version=config.version)
+    return Event(mark("start Calico"), did, changes)
 
 
 @lru_cache(maxsize=8)
 def _agent(cluster: Cluster) -> Event:
     changes = tuple(change(node.name, spiderpool.tune_node) for node in cluster.nodes)
-    return Event("start the spiderpool-agent", "it tunes the sysctls of every node", changes)
+    return Event(mark("start the spiderpool-agent"), mark("it tunes the sysctls of every node"), changes)
 
 
 def _pods(settings: Settings, cluster: Cluster, state: State) -> Iterator[Event]:
@@ -226,26 +243,28 @@ PLUGINS: Mapping[str, Callable[[Pod, Settings, Cluster, Netns], Plugin | None]] 
 """Each plugin with the options that the settings give it; None where they leave it out."""
 
 MADE = {
-    PodKind.MACVLAN: ("a Macvlan NIC", "adds a pair to the node"),
-    PodKind.CALICO: ("Calico's pair to the node", ""),
-    PodKind.MULTI: ("Calico's pair and a Macvlan NIC", "arranges their routes"),
+    PodKind.MACVLAN: (mark("a Macvlan NIC"), mark("a Macvlan NIC, and the coordinator adds a pair to the node")),
+    PodKind.CALICO: (mark("Calico's pair to the node"), mark("Calico's pair to the node")),
+    PodKind.MULTI: (
+        mark("Calico's pair and a Macvlan NIC"),
+        mark("Calico's pair and a Macvlan NIC, and the coordinator arranges their routes"),
+    ),
 }
-"""What is made for a kind of pod, and what the coordinator does then, in words."""
+"""What is made for a kind of pod without the coordinator, and with it, in words."""
 
 
 @lru_cache(maxsize=8192)
 def _pod(pod: Pod, plugins: tuple[Plugin, ...]) -> Event:
     changes = tuple(addition for plugin in plugins for addition in plugin.add(pod))
-    did, coordinated = MADE[pod.kind]
-    if any(isinstance(plugin, spiderpool.CoordinatorPlugin) for plugin in plugins):
-        did += f", and the coordinator {coordinated}"
-    return Event(f"create pod {pod.name}", did, changes)
+    coordinated = any(isinstance(plugin, spiderpool.CoordinatorPlugin) for plugin in plugins)
+    return Event(mark("create pod {pod}", pod=pod.name), MADE[pod.kind][coordinated], changes)
 
 
 @lru_cache(maxsize=8)
 def _apply_policies(chosen: PodPolicy) -> Event:
     names = ", ".join(policy.name for policy in APPLIED[chosen])
-    return Event("apply NetworkPolicies", f"{names}: Kubernetes keeps them, and Felix makes chains of them")
+    did = mark("{policies}: Kubernetes keeps them, and Felix makes chains of them", policies=names)
+    return Event(mark("apply NetworkPolicies"), did)
 
 
 @lru_cache(maxsize=64)
@@ -254,7 +273,8 @@ def _felix(config: Calico, cluster: Cluster, policy: PodPolicy) -> Event:
     config = replace(config, policies=APPLIED[policy], endpoints=endpoints)
     pods = {n.name: tuple(Workload.of(p) for p in cluster.pods_of(n.name) if p.overlay) for n in cluster.nodes}
     changes = tuple(change(node.name, calico.start_felix, config, pods[node.name]) for node in cluster.nodes)
-    return Event("Felix programs the nodes", "its chains stand above kube-proxy's, its last words at the end", changes)
+    did = mark("its chains stand above kube-proxy's, its last words at the end")
+    return Event(mark("Felix programs the nodes"), did, changes)
 
 
 def _by_hand(settings: Settings, cluster: Cluster, state: State) -> Iterator[Event]:
@@ -263,7 +283,7 @@ def _by_hand(settings: Settings, cluster: Cluster, state: State) -> Iterator[Eve
     if settings.node_rp_filter:
         yield _sysctl(cluster, "net.ipv4.conf.all.rp_filter", settings.node_rp_filter)
     if settings.restarted:
-        yield _kube_proxy(_proxy_key(settings), cluster, "restart")
+        yield _kube_proxy(_proxy_key(settings), cluster, mark("restart kube-proxy"))
     if settings.workaround is not Workaround.NONE:
         yield workarounds.add_workaround(cluster, settings.workaround, settings.encapsulation)
 
@@ -272,7 +292,7 @@ def _by_hand(settings: Settings, cluster: Cluster, state: State) -> Iterator[Eve
 def _sysctl(cluster: Cluster, key: str, value: int) -> Event:
     origin = Origin(workarounds.WORKAROUND, f"sysctl -w {key}={value}")
     changes = tuple(change(node.name, set_sysctl, key, str(value), origin) for node in cluster.nodes)
-    return Event(f"sysctl -w {key}={value}", "on every node", changes)
+    return Event(f"sysctl -w {key}={value}", mark("on every node"), changes)
 
 
 STAGES = (_fabric, _kubernetes, _overlay, _pods, _by_hand)

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 from mcnilib.cluster.spec import Pod
+from mcnilib.language import tr
 from mcnilib.linux.netns import Netns
 
 _Verb = Callable[..., Netns]
@@ -36,7 +37,10 @@ def change(netns: str, verb: _Verb, *arguments: Any) -> Change:
 
 @dataclass(frozen=True, eq=False)
 class Event:
-    """Something that happens to the cluster, as an administrator would name it, and what it did in a sentence."""
+    """Something that happens to the cluster, as an administrator would name it, and what it did in a sentence.
+
+    Both are marked (`mcnilib.language.mark`): who shows them says `tr(...)`.
+    """
 
     name: str
     did: str
@@ -48,7 +52,7 @@ class Event:
         return tuple(dict.fromkeys(change.netns for change in self.changes))
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.did}"
+        return f"{tr(self.name)}: {tr(self.did)}"
 
 
 def apply(event: Event, namespaces: dict[str, Netns]) -> None:

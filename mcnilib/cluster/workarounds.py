@@ -53,7 +53,7 @@ def _snat(node: Netns, pods: Iterable[Pod], cidr: IPv4Network) -> Netns:
 
 def _notrack(node: Netns, pods: Iterable[Pod], cidr: IPv4Network) -> Netns:
     """Keep what Macvlan pods send to Calico pods out of connection tracking: it is UNTRACKED then, never INVALID."""
-    origin = Origin(WORKAROUND, "conntrack cannot call INVALID what it does not track")
+    origin = Origin(WORKAROUND, mark("conntrack cannot call INVALID what it does not track"))
     lines = [f"-A PREROUTING -d {cidr} -i {pod.host_device} -j CT --notrack" for pod in pods]
     return node.with_ip4(tables=append(node.ip4.tables, "raw", [chain_rule(line, origin) for line in lines]))
 

@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network
+from typing import NoReturn
 
 from mcnilib.cluster.settings import VERSIONS
 from mcnilib.errors import Unsupported
+from mcnilib.language import mark, tr
 from mcnilib.linux.origin import Origin
 
 
@@ -40,12 +42,21 @@ class KubeProxy:
 
     def __post_init__(self) -> None:
         if self.version not in VERSIONS:
-            raise Unsupported(f"kube-proxy {self.version}: modelled are {VERSIONS[0]} to {VERSIONS[-1]}")
+            first, last = VERSIONS[0], VERSIONS[-1]
+            known = tr(
+                "kube-proxy {version}: modelled are {first} to {last}", version=self.version, first=first, last=last
+            )
+            raise Unsupported(known)
         for flag, since in (("tcp_be_liberal", 29), ("nfacct", 31)):
             if getattr(self, flag) and self.minor < since:
-                raise ValueError(f"{flag} needs kube-proxy 1.{since} or later, got {self.version}")
+                self._refuse(mark("{flag} needs kube-proxy 1.{since} or later, got {version}"), flag, since)
         if not self.localhost_node_ports and self.minor < 26:
-            raise ValueError(f"localhost_node_ports can be turned off from kube-proxy 1.26 on, got {self.version}")
+            self._refuse(
+                mark("{flag} can be turned off from kube-proxy 1.{since} on, got {version}"), "localhost_node_ports", 26
+            )
+
+    def _refuse(self, why: str, flag: str, since: int) -> NoReturn:
+        raise ValueError(tr(why, flag=flag, since=since, version=self.version))
 
     @property
     def minor(self) -> int:

@@ -17,6 +17,9 @@ from mcnilib.cluster.kube_proxy.config import RuleLine, Rules
 from mcnilib.cluster.kube_proxy.services import allowed, health, insiders, masquerade, refusals
 from mcnilib.cluster.kube_proxy.view import ServiceView, balance, endpoint_chain, endpoint_rules, no_local
 from mcnilib.cluster.spec import Endpoint, TrafficPolicy
+from mcnilib.language import mark
+
+WHY_BACK_HERE = mark("the endpoint may be on another node: answers must come back here")
 
 
 def legacy_rules(view: ServiceView) -> Rules:
@@ -54,15 +57,15 @@ def _capture(view: ServiceView) -> Iterator[RuleLine]:
     s = view.service
     target = view.chain("XLB" if view.external_local else "SVC")
     options = f"{view.comment('{} cluster IP')} {view.port(s.port)} -j {view.chain('SVC')}"
-    reason = f"recognises connections to the cluster IP of {s.full_name}"
+    reason = mark("recognises connections to the cluster IP of {name}", name=s.full_name)
     yield RuleLine("nat", f"-A KUBE-SERVICES {view.to(s.cluster_ip)} {options}", reason)
     for ip in s.external_ips:
         options = f"{view.comment('{} external IP')} {view.port(s.port)} -j {target}"
-        reason = f"recognises connections to an external IP of {s.full_name}"
+        reason = mark("recognises connections to an external IP of {name}", name=s.full_name)
         yield RuleLine("nat", f"-A KUBE-SERVICES {view.to(ip)} {options}", reason)
     for ip in s.load_balancer_ips:
         options = f"{view.comment('{} loadbalancer IP')} {view.port(s.port)} -j {view.chain('FW')}"
-        reason = f"recognises connections to the load balancer of {s.full_name}"
+        reason = mark("recognises connections to the load balancer of {name}", name=s.full_name)
         yield RuleLine("nat", f"-A KUBE-SERVICES {view.to(ip)} {options}", reason)
     if s.node_port:
         yield from _node_port(view, target)
@@ -72,8 +75,8 @@ def _node_port(view: ServiceView, target: str) -> Iterator[RuleLine]:
     options = f"-p {view.service.protocol} {view.comment('{}')} {view.port(view.service.node_port)}"
     if view.external_local:
         text = f"-A KUBE-NODEPORTS -s 127.0.0.0/8 {options} -j KUBE-MARK-MASQ"
-        yield RuleLine("nat", text, "a localhost address must not leave the node as a source")
-    reason = f"recognises connections to the NodePort of {view.service.full_name}"
+        yield RuleLine("nat", text, mark("a localhost address must not leave the node as a source"))
+    reason = mark("recognises connections to the NodePort of {full_name}", full_name=view.service.full_name)
     yield RuleLine("nat", f"-A KUBE-NODEPORTS {options} -j {target}", reason)
 
 
@@ -87,11 +90,11 @@ def _masquerade_external(view: ServiceView) -> Iterator[RuleLine]:
         yield RuleLine(
             "nat",
             f"{svc} {source}{view.to(ip)} {options}",
-            "the endpoint may be on another node: answers must come back",
+            mark("the endpoint may be on another node: answers must come back"),
         )
     if s.node_port:
         options = f"-p {s.protocol} {view.comment('{}')} {view.port(s.node_port)} -j KUBE-MARK-MASQ"
-        yield RuleLine("nat", f"{svc} {options}", "the endpoint may be on another node: answers must come back here")
+        yield RuleLine("nat", f"{svc} {options}", WHY_BACK_HERE)
 
 
 def _firewall(view: ServiceView) -> Iterator[RuleLine]:
@@ -99,15 +102,12 @@ def _firewall(view: ServiceView) -> Iterator[RuleLine]:
     target = view.chain("XLB" if view.external_local else "SVC")
     for ip in s.load_balancer_ips:  # every address repeats the rules
         if not view.external_local:
-            yield RuleLine(
-                "nat",
-                f"{fw} {comment} -j KUBE-MARK-MASQ",
-                "the endpoint may be on another node: answers must come back here",
-            )
+            yield RuleLine("nat", f"{fw} {comment} -j KUBE-MARK-MASQ", WHY_BACK_HERE)
         sources = [f"-s {cidr} " for cidr in allowed(view, (ip,))] if s.source_ranges else [""]
+        reason = mark("{name} lets these clients in", name=s.full_name)
         for source in sources:
-            yield RuleLine("nat", f"{fw} {source}{comment} -j {target}", f"{s.full_name} lets these clients in")
-        yield RuleLine("nat", f"{fw} {comment} -j KUBE-MARK-DROP", "marks everybody else for the kubelet's drop")
+            yield RuleLine("nat", f"{fw} {source}{comment} -j {target}", reason)
+        yield RuleLine("nat", f"{fw} {comment} -j KUBE-MARK-DROP", mark("marks everybody else for the kubelet's drop"))
 
 
 def _local_chain(view: ServiceView) -> Iterator[RuleLine]:
