@@ -100,6 +100,10 @@ class Family:
         """The native tables by family and name."""
         return {table.title: table for table in self.nft}
 
+    def has_native(self, hook: str) -> bool:
+        """Tell whether a native chain stands at a hook."""
+        return any(at == hook for at, _ in self._native_entries)
+
     def native_nat(self, hook: str) -> list[HookEntry]:
         """Return the nat chains of native tables at a hook, in the order in which they are asked."""
         return sorted(self._native_at(hook, HookKind.NAT), key=attrgetter("priority"))
@@ -136,13 +140,14 @@ class Netns:
     def asked_ports(self) -> frozenset[Range]:
         """The ranges of ports that rules ask for, and sets if a rule looks into one: it matters which port NAT draws.
 
-        Of rules that look alike but for one port or one set, only one is asked.
+        Of rules of iptables that look alike but for one port or one set, only one is asked.
         """
         chains = (chain for table in self.ip4.by_name.values() for chain in table.chains)
         matches = [match for chain in chains for rule in chain.summary.samples for match in rule.matches]
         ranges = {ports for match in matches for ports in match.asked_ports}
         if any(isinstance(match, InSet) for match in matches):
             ranges.update(ports for ip_set in self.sets for ports in ip_set.asked_ports)
+        ranges.update(ports for table in self.ip4.nft if not table.dormant for ports in table.port_ranges)
         return frozenset(ranges)
 
     @cached_property

@@ -13,8 +13,8 @@ from itertools import chain, takewhile
 from mcnilib.errors import NoRoute
 from mcnilib.language import listed, tr
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
-from mcnilib.linux.netfilter.iptables.target.nat import Nat
 from mcnilib.linux.netfilter.iptables.target.tproxy import Tproxy
+from mcnilib.linux.netfilter.nftables.rule import NftRule
 from mcnilib.linux.routing.route import Query, Route
 from mcnilib.linux.sysctl import Setting
 from mcnilib.linux.unmodelled import Unseen
@@ -157,7 +157,7 @@ def _meetings(world: World, step: Step) -> Iterator[tuple[str, str]]:
         yield from ((netns, part) for part in _EVERYWHERE)
     if step.stage is Stage.SOCKET and step.fate is Fate.REJECTED:
         yield step.netns, Unseen.SOCKETS
-    if step.before.proto == "udp" and isinstance(step.line, ChainRule) and isinstance(step.line.target, Nat):
+    if step.before.proto == "udp" and isinstance(step.line, ChainRule | NftRule) and step.line.rewrites:
         yield step.netns, Unseen.CONNECTIONS
 
 

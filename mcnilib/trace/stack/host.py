@@ -306,9 +306,9 @@ class Host:
         return entry.snat or entry.dnat
 
     def has_rules(self, *hooks: str) -> bool:
-        """Tell whether iptables may do something to a packet at one of these hooks."""
+        """Tell whether iptables or nftables may do something to a packet at one of these hooks."""
         chains = (table.by_name.get(hook) for table in self.tables.values() for hook in hooks)
-        return any(chain and not chain.idle for chain in chains)
+        return any(chain and not chain.idle for chain in chains) or any(map(self.netns.ip4.has_native, hooks))
 
     def is_local(self, ip: IPv4Address) -> bool:
         """Tell whether the address is one of this namespace's own."""

@@ -109,8 +109,7 @@ class Hook:
         Otherwise they are put together before. Source: ipv4_conntrack_defrag() in net/ipv4/netfilter/nf_defrag_ipv4.c.
         """
         ip4 = self.host.netns.ip4
-        native = any(entry.chain for entry in ip4.hooks[self.name])
-        if not ip4.tracks and (native or self.host.has_rules(self.name)):
+        if not ip4.tracks and self.host.has_rules(self.name):
             raise Unsupported(
                 tr(
                     "fragments of a packet meet rules of {host} at {hook}, without connection tracking to put them "

@@ -5,13 +5,23 @@ Source: nft(8) "STATEMENTS", "MAPS"; net/netfilter/nft_{cmp,bitwise,range,lookup
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from mcnilib.errors import Unsupported
 from mcnilib.language import tr
-from mcnilib.linux.netfilter.nftables.datatype import DataType, KeyValues, Value, Wanted, bits_of, show_values
+from mcnilib.linux.chance import Range
+from mcnilib.linux.netfilter.nftables.datatype import (
+    INET_SERVICE,
+    DataType,
+    KeyValues,
+    Value,
+    Wanted,
+    bits_of,
+    show_values,
+)
 from mcnilib.linux.netfilter.nftables.expression import Expression, finder
-from mcnilib.linux.netfilter.nftables.sets import Element, NftSet, covers, show_span
+from mcnilib.linux.netfilter.nftables.sets import Element, NftSet, asked_ports, covers, ports_among, show_span
 from mcnilib.linux.netfilter.nftables.statement import CONTINUE, ChainPassage, NftStatement, NftVerdict
 from mcnilib.linux.unmodelled import Gap
 
@@ -50,6 +60,16 @@ class Compare(NftStatement):
     def tracks(self) -> bool:  # type: ignore[override]
         """Tell whether it asks for the connection."""
         return self.left.tracks
+
+    @property
+    def port_ranges(self) -> Iterator[Range]:
+        """The ranges of ports it asks for; an order divides all ports in two."""
+        yield from asked_ports((self.left, self.table))
+        for low, high in ports_among(self.left.types, self.wanted):
+            if self.operator in ("<", ">="):
+                yield low, (1 << INET_SERVICE.bits) - 1
+            else:
+                yield 0 if self.operator in (">", "<=") else low, high
 
     def act(self, passage: ChainPassage) -> NftVerdict | None:
         """Compare."""

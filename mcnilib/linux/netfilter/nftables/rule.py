@@ -11,9 +11,10 @@ from functools import cached_property
 
 from mcnilib.errors import NotThere
 from mcnilib.language import tr
+from mcnilib.linux.chance import Range
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import HOOKS, REROUTES, HookEntry, HookKind
-from mcnilib.linux.netfilter.nftables.sets import NftSet
+from mcnilib.linux.netfilter.nftables.sets import NftSet, asked_ports
 from mcnilib.linux.netfilter.nftables.statement import ChainPassage, NftStatement, tracking
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import Packet
@@ -197,6 +198,15 @@ class NftTable:
     def tracks(self) -> bool:
         """Tell whether a rule makes the kernel track connections."""
         return any(tracking(rule.statements) for chain in self.chains for rule in chain.rules)
+
+    @property
+    def port_ranges(self) -> Iterator[Range]:
+        """The ranges of ports that its sets hold and its rules ask for."""
+        yield from asked_ports(self.sets)
+        for chain in self.chains:
+            for rule in chain.rules:
+                for statement in rule.statements:
+                    yield from statement.port_ranges
 
     def lines(self) -> Iterator[str]:
         """Print the table."""

@@ -7,12 +7,13 @@ number of elements on a line.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
+from mcnilib.linux.chance import Range
 from mcnilib.linux.netfilter.nftables.datatype import IPV4_ADDR, DataType, KeyValues, Value, ValueSpan
 from mcnilib.linux.origin import Origin
 
@@ -175,3 +176,27 @@ def _order(element: Element, joined: bool) -> tuple[object, ...]:
             size = (kind.bits + 7) // 8
             octets += [*value.to_bytes(size, "big"), *bytes(-size % 4)]
     return tuple(reversed(octets))
+
+
+def asked_ports(part: object) -> Iterator[Range]:
+    """Yield the ranges of ports that a set holds, or the sets within a statement or an expression.
+
+    An id of ICMP, which NAT draws as well, counts as one.
+    """
+    if isinstance(part, NftSet):
+        yield from ports_among(part.key, (element.key for element in part.elements))
+    elif isinstance(part, tuple):
+        for one in part:
+            yield from asked_ports(one)
+    elif is_dataclass(part):
+        for one in fields(part):
+            yield from asked_ports(getattr(part, one.name))
+
+
+def ports_among(kinds: Sequence[DataType], keys: Iterable[Sequence[ValueSpan]]) -> Iterator[Range]:
+    """Yield the spans of ports among those of keys of such types."""
+    places = [at for at, kind in enumerate(kinds) if kind.name in ("inet_service", "integer") and kind.bits == 16]
+    for key in keys if places else ():
+        for low, high in (key[at] for at in places):
+            if isinstance(low, int) and isinstance(high, int):
+                yield low, high

@@ -7,16 +7,17 @@ masq,redir,reject,dynset}.c (Linux 6.18).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from mcnilib.errors import Unsupported
 from mcnilib.language import tr
+from mcnilib.linux.chance import Range
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.nat import NatTarget
 from mcnilib.linux.netfilter.nftables.datatype import KeyValues
-from mcnilib.linux.netfilter.nftables.sets import Element, NftSet
+from mcnilib.linux.netfilter.nftables.sets import Element, NftSet, asked_ports
 from mcnilib.linux.packet import Packet
 
 
@@ -86,6 +87,11 @@ class NftStatement:
     compares = False  # it only tells whether the rule goes on
     rewrites = False  # it decides what becomes of an address
     rejects = False  # it answers the packet that is dropped
+
+    @property
+    def port_ranges(self) -> Iterator[Range]:
+        """The ranges of ports it tells apart."""
+        return asked_ports(self)
 
     def running(self, only_tells: bool) -> NftStatement:
         """Return the statement of a rule that packets have met; one that remembers them may have forgotten how many,
