@@ -82,6 +82,11 @@ def tr(text: str, /, **values: object) -> str:
     return text.format(**values) if values else text
 
 
+def translated(text: str) -> str:
+    """Return a marked sentence in the reader's language, and any other text, such as a machine's, as it is."""
+    return tr(text) if isinstance(text, Marked) else text
+
+
 def trn(one: str, many: str, count: int, /, **values: object) -> str:
     """Return the sentence for this number of things; `{count}` stands for the number."""
     return _catalogue(current_language()).ngettext(one, many, count).format(count=count, **values)
@@ -102,6 +107,12 @@ def listed(things: Iterable[object]) -> str:
 def all_of(things: Iterable[object]) -> str:
     """Return things that go together in one line: `a and b and c`."""
     return tr(" and ").join(map(str, things))
+
+
+def any_of(things: Iterable[object]) -> str:
+    """Return things of which one will do, in one line: `a, b or c`."""
+    *others, last = map(str, things)
+    return tr("{others} or {last}", others=listed(others), last=last) if others else last
 
 
 def clauses(sentences: Iterable[object]) -> str:

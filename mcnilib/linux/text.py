@@ -142,6 +142,10 @@ class Words(Scanner):
         self.read -= 1
         return self.error(what)
 
+    def unsupported(self, what: str) -> Unsupported:
+        """Build the error for something that is real and not modelled."""
+        return Unsupported(f"{self.source}:{self.number}: {what}")
+
     def unknown(self, valid: Iterable[str]) -> StateSyntaxError:
         """Build the error for the word just read, naming the nearest valid one."""
         word = self._words[self.read - 1]
@@ -220,7 +224,7 @@ class Words(Scanner):
         while self:
             word = self.take()
             if word in refused:
-                raise Unsupported(f"{self.source}:{self.number}: {word!r} in {what}")
+                raise self.unsupported(tr("{word!r} in {what}", word=word, what=what))
             if word not in grammar:
                 raise self.unknown(grammar)
             name, read = grammar[word]

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple, NoReturn
 
 from mcnilib.errors import McniError, StateSyntaxError, Unknown, Unsupported
-from mcnilib.language import mark, tr
+from mcnilib.language import mark, tr, translated
 
 
 class Unseen(StrEnum):
@@ -44,7 +44,8 @@ class Gap(NamedTuple):
     @property
     def why(self) -> str:
         """Where it stands and what it is, as a sentence says it."""
-        return f"{self.where}: {self.what}" if self.where else self.what
+        what = translated(self.what)
+        return f"{self.where}: {what}" if self.where else what
 
     def at(self, hook: str) -> bool:
         """Tell whether a packet meets it at a hook."""

@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum
+from enum import Enum, auto
 from ipaddress import IPv4Address
 from typing import Any, ClassVar, NamedTuple, Self
 
 from mcnilib.errors import Unsupported
+from mcnilib.language import any_of, tr
 from mcnilib.linux.device.port import NO_PORT, BridgePort, FdbEntry
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.text import WordReaders, Words
@@ -38,17 +39,17 @@ NO_END = LinkEnd("", 0)
 class DeviceRole(Enum):
     """Where the frames of a device go, and so where its other end is, and how pictures draw it."""
 
-    LOOPBACK = "back into the namespace"
-    NIC = "to the segment it is plugged into"
-    PAIR = "to the other end of its pair"
-    CHILD = "to its siblings, or out by the device below it"
-    BRIDGE = "out of its ports, the devices whose master it is"
-    BOND = "out of one of its slaves, the devices whose master it is: together they are one NIC"
-    VRF = "through the routes of its table: it carries no frames"
-    TUNNEL = "into packets of its namespace: it carries no frames"
-    SINK = "nowhere: it loses them"
-    PROGRAM = "to the program that opened it: packets, not frames"
-    UNMODELLED = "nobody knows where"
+    LOOPBACK = auto()  # back into the namespace
+    NIC = auto()  # to the segment it is plugged into
+    PAIR = auto()  # to the other end of its pair
+    CHILD = auto()  # to its siblings, or out by the device below it
+    BRIDGE = auto()  # out of its ports, the devices whose master it is
+    BOND = auto()  # out of one of its slaves, the devices whose master it is: together they are one NIC
+    VRF = auto()  # through the routes of its table: it carries no frames
+    TUNNEL = auto()  # into packets of its namespace: it carries no frames
+    SINK = auto()  # nowhere: it loses them
+    PROGRAM = auto()  # to the program that opened it: packets, not frames
+    UNMODELLED = auto()  # nobody knows where
 
 
 COMMON = """
@@ -123,11 +124,10 @@ class KindLine:
         values = words.fields(self._grammar, self._refused, self.what)
         for word, modelled in {**self._usual, **(usual or {})}.items():
             if values.get(word, modelled[0]) not in modelled:
-                raise Unsupported(f"{words.source}:{words.number}: {self.what} with {word} {values[word]}")
+                raise words.unsupported(tr("{what} with {word} {value}", what=self.what, word=word, value=values[word]))
         required = {option.field or option.word: option.word for option in self.options if option.required}
         if not required.keys() <= values.keys():
-            listed = " or ".join(", ".join(required.values()).rsplit(", ", 1))
-            raise Unsupported(f"{words.source}:{words.number}: {self.what} without {listed}")
+            raise words.unsupported(tr("{what} without {words}", what=self.what, words=any_of(required.values())))
         return {option.field: values[option.field] for option in self.options if option.field in values}
 
     def words_of_json(self, data: Mapping[str, Any]) -> list[str]:
@@ -183,9 +183,14 @@ class Head:
             return LinkEnd(self.far_netns, int(self.other[2:]))
         if not self.far_netns and self.other in self.printout.indexes:
             return LinkEnd(self.printout.netns, self.printout.indexes[self.other])
-        what = f"{self.name}@{self.other}" if self.other else self.name
-        at = f"{self.printout.source}:{words.number}"
-        raise Unsupported(f"{at}: the other end of {what} is in no namespace that has a name")
+        raise Unsupported(
+            tr(
+                "{source}:{number}: the other end of {device} is in no namespace that has a name",
+                source=self.printout.source,
+                number=words.number,
+                device=f"{self.name}@{self.other}" if self.other else self.name,
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,9 +355,9 @@ class Kind:
 class Passage(Enum):
     """How a frame of a child gets to another child of the same lower device that is to have it."""
 
-    DIRECT = "from one to the other"
-    OUT = "out by the lower device, and in again if the switch sends it back"
-    LOST = "not at all"
+    DIRECT = auto()  # from one to the other
+    OUT = auto()  # out by the lower device, and in again if the switch sends it back
+    LOST = auto()  # not at all
 
 
 class Child(Kind):

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
+from mcnilib.language import mark, tr
 from mcnilib.linux.device.base import DeviceRole, FarEnds, Head, Keyword, Kind, KindLine
 from mcnilib.linux.device.port import BridgePort, FdbEntry
 from mcnilib.linux.text import Words
@@ -57,7 +58,7 @@ class Bridge(Kind):
         usual={"vlan_protocol": ("802.1Q",), **dict.fromkeys(BRIDGE_SWITCHES, ("0",))},
     )
     slave: ClassVar[KindLine] = KindLine(
-        "a bridge port",
+        mark("a bridge port"),
         *(Keyword(switch.name, switch.name, _switch) for switch in fields(BridgePort)),
         passed="""
         priority cost guard root_block fastleave port_id port_no designated_port designated_cost
@@ -80,7 +81,8 @@ class Bridge(Kind):
     def begin(cls, words: Words, head: Head) -> None:
         """Refuse a name with another end. Raises: StateSyntaxError."""
         if head.other:
-            raise words.wrong(f"{head.name}@{head.other} is a bridge, which has no other end")
+            device = f"{head.name}@{head.other}"
+            raise words.wrong(tr("{device} is a bridge, which has no other end", device=device))
 
     @classmethod
     def read_slave(cls, words: Words, *, up: bool) -> BridgePort:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 
 from mcnilib.errors import Unsupported
+from mcnilib.language import listed, tr
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.device.port import FdbEntry
 from mcnilib.linux.text import Words
@@ -57,7 +58,10 @@ def with_fdb(links: Iterable[Link], text: str, source: str = "bridge fdb") -> tu
             stations.setdefault(bridge, []).append(station)
     strangers = far.keys() - {link.name for link in links if link.kind.has_far_ends}
     if strangers:
-        raise Unsupported(f"{source}: far ends on {', '.join(sorted(strangers))}, which is no vxlan device")
+        devices = listed(sorted(strangers))
+        raise Unsupported(
+            tr("{source}: far ends on {devices}, which is no vxlan device", source=source, devices=devices)
+        )
     own = {(link.name, link.mac) for link in links}
     written = {name: tuple(x for x in entries if (x.port, x.mac) not in own) for name, entries in stations.items()}
     kinds = (link.kind.with_entries(tuple(far.get(link.name, ())), written.get(link.name, ())) for link in links)
@@ -87,7 +91,7 @@ def _far_end(words: Words) -> tuple[str, str, IPv4Address]:
     while words:
         word = words.take()
         if word in ("port", "vni", "via", "src_vni", "nhid"):
-            raise Unsupported(f"{words.source}:{words.number}: a forwarding entry with {word!r}")
+            raise words.unsupported(tr("a forwarding entry with {word!r}", word=word))
         if word == "master":
             words.take("a bridge")
         elif word not in ("self", "permanent", "static", "stale", "link-netnsid", "extern_learn", "offload"):

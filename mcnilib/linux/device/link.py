@@ -15,6 +15,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import NamedTuple
 
 from mcnilib.errors import StateSyntaxError, Unsupported
+from mcnilib.language import mark, tr
 from mcnilib.linux.device.base import NO_MAC, DeviceRole, Head, Kind, LinkEnd, Printout, passed_over
 from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.child.ipvlan import Ipvlan
@@ -177,7 +178,7 @@ def read_address(words: Words, *, peers: bool = False) -> Address:
         match words.take("scope"):
             case "peer":
                 if not peers:
-                    raise Unsupported(f"{words.source}:{words.number}: a point-to-point address (peer)")
+                    raise words.unsupported(tr("a point-to-point address (peer)"))
                 words.interface()
             case "brd":
                 broadcast = words.address()
@@ -192,7 +193,7 @@ def read_address(words: Words, *, peers: bool = False) -> Address:
         words.take("a protocol")
     while words.next in ADDRESS_FLAGS:
         words.take()
-    words.take("the device's name")
+    words.take(_NAME)
     words.end()
     return Address(interface, scope, broadcast)
 
@@ -217,10 +218,10 @@ def parse_links(
         if not line[0].isspace():
             blocks.append([])
             if not partial and XDP.search(line):
-                raise Unsupported(f"{source}:{number}: a device with an XDP program")
+                raise Unsupported(tr("{source}:{number}: a device with an XDP program", source=source, number=number))
             line = XDP.sub(lambda match: match[1].ljust(len(match[0])), line)
         elif not blocks:
-            raise StateSyntaxError("a link begins with its number", source=source, line=number, column=1, text=line)
+            raise StateSyntaxError(tr("a link begins with its number"), source=source, line=number, column=1, text=line)
         blocks[-1].append(Words(line, source=source, number=number))
     heads = (re.match(r"(\d{1,10}): ([^\s@:]+)[@:]", block[0].line, re.ASCII) for block in blocks)
     printout = Printout(source, netns, {match[2]: int(match[1]) for match in heads if match}, partial)
@@ -241,7 +242,8 @@ def programs(text: str, source: str = "ip -d address") -> dict[str, Gap]:
     for number, line in enumerate(text.splitlines(), 1):
         name = re.match(r"\d{1,10}: ([^\s@:]+)[@:]", line, re.ASCII)
         if name and XDP.search(line):
-            gaps[name[1]] = Gap(f"{name[1]} has an XDP program, which is not modelled", f"{source}:{number}")
+            what = tr("{device} has an XDP program, which is not modelled", device=name[1])
+            gaps[name[1]] = Gap(what, f"{source}:{number}")
     return gaps
 
 
@@ -250,12 +252,13 @@ def _link_or_unmodelled(lines: list[Words], printout: Printout) -> Link:
     again = [Words(words.line, source=words.source, number=words.number) for words in lines]
     end = re.match(r"\d+: [^\s:]*@(?!NONE:|if\d{1,10}:)([^\s@:]+):", lines[0].line, re.ASCII)
     if end and end[1] not in printout.indexes:
-        raise again[0].error(f"{end[1]!r}, which is no device here, is the end of a name with an @ in it")
+        what = tr("{device!r}, which is no device here, is the end of a name with an @ in it", device=end[1])
+        raise again[0].error(what)
     try:
         return _link(lines, printout)
     except Unsupported as problem:
         index, name, iflink = _names(again[0])
-        flags, values = _flags(again[0]), again[0].fields(_HEAD, (), "a link")
+        flags, values = _flags(again[0]), again[0].fields(_HEAD, (), _LINK)
         addresses = tuple(read_address(words, peers=True) for words in again[2:] if words.next == "inet")
         kind = UnmodelledDevice(Gap(str(problem)), _lower(again, iflink, printout))
         mac = re.match(r"\s+link/ether (\S+)", again[1].line) if again[1:] else None
@@ -282,7 +285,14 @@ def _check(links: tuple[Link, ...], source: str) -> None:
     bridges = {link.name for link in links if link.kind.slave}
     for link in links:
         if link.master and link.master not in bridges:
-            raise Unsupported(f"{source}: {link.name} has the master {link.master}, which is no bridge, bond or VRF")
+            raise Unsupported(
+                tr(
+                    "{source}: {device} has the master {master}, which is no bridge, bond or VRF",
+                    source=source,
+                    device=link.name,
+                    master=link.master,
+                )
+            )
 
 
 def _link(lines: list[Words], printout: Printout) -> Link:
@@ -290,9 +300,9 @@ def _link(lines: list[Words], printout: Printout) -> Link:
     first, *rest = lines
     index, name, iflink = _names(first)
     flags = _flags(first)
-    values = first.fields(_HEAD, (), "a link")
+    values = first.fields(_HEAD, (), _LINK)
     if not rest:
-        raise first.error("the link/ether line is missing")
+        raise first.error(tr("the link/ether line is missing"))
     layer, mac, far_netns = _link_layer(rest[0], printout.partial)
     head = Head(name, iflink if BY_LAYER[layer].has_mac else "", far_netns, printout)
     kind: Kind | None = Loopback() if layer == Loopback.layer else None
@@ -305,10 +315,10 @@ def _link(lines: list[Words], printout: Printout) -> Link:
         elif words.next not in PASSED_LINES:
             kind = _kind(words, head)
     if kind is None and (layer != Physical.layer or iflink):
-        raise Unsupported(f"{printout.source}:{first.number}: {name} is of no kind that is named; `ip -d` names it")
+        raise first.unsupported(tr("{device} is of no kind that is named; `ip -d` names it", device=name))
     kind = kind or Physical()
     if kind.has_mac and kind.has_arp and "NOARP" in flags:
-        raise Unsupported(f"{printout.source}:{first.number}: {name} has the flag NOARP")
+        raise first.unsupported(tr("{device} has the flag NOARP", device=name))
     carrier = "protodown on" not in rest[0].line if kind.child else _carrier(flags)  # which is the lower device's
     link = Link(index, name, kind, mac, tuple(addresses), "UP" in flags, carrier=carrier, port=port)
     return replace(link, **{name: values[name] for name in ("mtu", "master") if name in values})  # type: ignore[arg-type]
@@ -322,25 +332,25 @@ def _kind(words: Words, head: Head) -> Kind:
     """Read the line that names the kind."""
     word = words.take()
     if word not in BY_WORD:
-        raise Unsupported(f"{head.printout.source}:{words.number}: link kind {word!r} of {head.name}")
+        raise words.unsupported(tr("link kind {kind!r} of {device}", kind=word, device=head.name))
     return BY_WORD[word].read(words, head)
 
 
 def _names(words: Words) -> tuple[int, str, str]:
     index = words.take("a number")
     if not re.fullmatch(r"[1-9]\d{0,9}:", index, re.ASCII):
-        raise words.wrong(f"{index!r} is not a number with a colon")
+        raise words.wrong(tr("{word!r} is not a number with a colon", word=index))
     name = words.take("a name")
     match = re.fullmatch(r"([^\s@:]+)(?:@([^\s@:]+))?:", name)
     if not match:
-        raise words.wrong(f"{name!r} is not a name with a colon")
+        raise words.wrong(tr("{word!r} is not a name with a colon", word=name))
     return int(index[:-1]), match[1], match[2] or ""
 
 
 def _flags(words: Words) -> list[str]:
     flags = words.take("<FLAGS>")
     if not re.fullmatch(r"<[A-Z0-9,_-]*>", flags):
-        raise words.wrong(f"{flags!r} are not flags")
+        raise words.wrong(tr("{word!r} are not flags", word=flags))
     return flags[1:-1].split(",")
 
 
@@ -356,33 +366,33 @@ def _link_layer(words: Words, partial: bool) -> tuple[str, str, str]:
     """Read `link/ether MAC brd MAC ...`: the type, the MAC, and the namespace of the other end."""
     layer, mac = words.take("link/ether").removeprefix("link/"), NO_MAC
     if layer not in BY_LAYER:
-        raise Unsupported(f"{words.source}:{words.number}: link type {layer!r}")
+        raise words.unsupported(tr("link type {layer!r}", layer=layer))
     if BY_LAYER[layer].has_mac:
         mac = words.mac()
     elif layer != "none":
         words.address()
-    values = words.fields(_LAYER, (), "a link")
+    values = words.fields(_LAYER, (), _LINK)
     if partial and "link-netnsid" in values:
         return layer, mac, f"/{values['link-netnsid']}"
     if "link-netnsid" in values:
         number = values["link-netnsid"]
-        raise Unsupported(
-            f"{words.source}:{words.number}: link-netnsid {number}; give the namespace a name (ip-netns(8))"
-        )
+        raise words.unsupported(tr("link-netnsid {number}; give the namespace a name (ip-netns(8))", number=number))
     return layer, mac, str(values.get("link-netns", ""))
 
 
 def _fitting(words: Words, pattern: str, what: str) -> str:
     word = words.take(what)
     if not re.fullmatch(pattern, word, re.ASCII):
-        raise words.wrong(f"{word!r} is not {what}")
+        raise words.wrong(tr("{word!r} is not {what}", word=word, what=what))
     return word
 
+
+_LINK, _NAME = mark("a link"), mark("the device's name")
 
 _HEAD: WordReaders = {**passed_over("master"), "mtu": ("mtu", lambda words: words.number_upto(0xFFFFFFFF))}
 
 _LAYER: WordReaders = {
     **passed_over("brd peer protodown protodown_reason", "proto_down unnumbered"),
-    "link-netns": ("link-netns", lambda words: _fitting(words, r"[^/]+|/(\d{1,10}|unknown)", "a namespace")),
-    "link-netnsid": ("link-netnsid", lambda words: _fitting(words, r"\d{1,10}|unknown", "an id")),
+    "link-netns": ("link-netns", lambda words: _fitting(words, r"[^/]+|/(\d{1,10}|unknown)", mark("a namespace"))),
+    "link-netnsid": ("link-netnsid", lambda words: _fitting(words, r"\d{1,10}|unknown", mark("an id"))),
 }

@@ -15,6 +15,7 @@ from ipaddress import AddressValueError, IPv4Address
 from typing import NamedTuple
 
 from mcnilib.errors import StateSyntaxError, Unknown
+from mcnilib.language import mark, tr
 from mcnilib.linux.netfilter.conntrack_tcp import (
     Limits,
     SegmentKind,
@@ -32,6 +33,12 @@ ICMP_PAIRS = {8: 0, 0: 8, 13: 14, 14: 13, 15: 16, 16: 15, 17: 18, 18: 17}
 """ICMP queries and their answers. Source: nf_conntrack_proto_icmp.c `invmap`."""
 
 ICMP_OPENING = (8, 13, 15, 17)
+
+_NO_COUNTERPART, _NO_QUESTION = mark("ICMP type without counterpart"), mark("ICMP answer without a question")
+
+_NO_CONNECTION = mark("ICMP error about an unknown connection")
+
+_ONLY_RST = mark("the only answer is a RST: entry removed")
 
 ICMP_TRACKED_ERRORS = (3, 4, 5, 11, 12)
 
@@ -225,7 +232,7 @@ class Conntrack:
             return self._related(packet, now, zone)
         direction = tuple_of(packet)
         if direction is None:
-            return Tracked(ConnState.INVALID, complaint="ICMP type without counterpart")
+            return Tracked(ConnState.INVALID, complaint=_NO_COUNTERPART)
         hit = self.find(direction, now, zone)
         if hit is None:
             return self._begin(packet, direction, now, zone)
@@ -242,7 +249,7 @@ class Conntrack:
         direction = tuple_of(quoted) if quoted else None
         hit = self.find(direction.inverse(), now, zone) if direction else None
         if hit is None:
-            return Tracked(ConnState.INVALID, complaint="ICMP error about an unknown connection")
+            return Tracked(ConnState.INVALID, complaint=_NO_CONNECTION)
         entry = self._entries[hit[0]]
         expected = (entry.reply if hit[1] else entry.original).dst
         if packet.dst != expected:
@@ -257,7 +264,7 @@ class Conntrack:
                 return Tracked(ConnState.INVALID, complaint=opinion.complaint)
             tcp = opinion.track
         if packet.icmp and packet.icmp.type not in ICMP_OPENING:
-            return Tracked(ConnState.INVALID, complaint="ICMP answer without a question")
+            return Tracked(ConnState.INVALID, complaint=_NO_QUESTION)
         expires = now + self._lifetime(packet, tcp, False)
         entry = Entry(direction, direction.inverse(), tcp, expires=expires, stream_since=now + 2, zone=zone)
         return Tracked(ConnState.NEW, self._add(entry))
@@ -271,9 +278,7 @@ class Conntrack:
     def _follow(self, packet: Packet, number: int, reply: bool, now: float) -> Tracked:
         entry = self._entries[number]
         if packet.tcp and entry.listed:
-            raise Unknown(
-                f"a connection {entry.original} is there already, and its TCP windows are not known", collect=""
-            )
+            raise _no_windows(entry)
         state = ConnState.ESTABLISHED if reply or entry.seen_reply else ConnState.NEW
         complaint = ""
         if packet.tcp and entry.tcp:
@@ -291,7 +296,7 @@ class Conntrack:
         if moved is None:
             self.forget(number)
             self._entries[number] = entry._replace(tcp=opinion.track, seen_reply=reply)
-            return Tracked(state, number, reply, "the only answer is a RST: entry removed")
+            return Tracked(state, number, reply, _ONLY_RST)
         self._entries[number] = moved._replace(seen_reply=True) if reply else moved
         return Tracked(state, number, reply, complaint)
 
@@ -323,6 +328,12 @@ class Conntrack:
         return entry._replace(expires=expires, assured=entry.assured or stream)
 
 
+def _no_windows(entry: Entry) -> Unknown:
+    there = entry.original
+    why = tr("a connection {connection} is there already, and its TCP windows are not known", connection=there)
+    return Unknown(why, collect="")
+
+
 _FIELD = re.compile(r"(src|dst|sport|dport|type|code|id)=(\S+)")
 
 _HEAD = re.compile(r"(\w+) +(\d{1,3}) +(\d{1,10}) +", re.ASCII)
@@ -349,12 +360,12 @@ def _entry(line: str, source: str, number: int) -> Iterator[Entry]:
     if not line.strip() or line.startswith("conntrack v"):
         return
     if not head:
-        raise wrong("not `PROTOCOL NUMBER SECONDS ...`", 1)
+        raise wrong(tr("not `PROTOCOL NUMBER SECONDS ...`"), 1)
     if head[1] not in _PROTOCOLS:
         return
     state = line[head.end() :].partition(" ")[0] if head[1] == "tcp" else ""
     if state and state not in TcpConntrack.__members__:
-        raise wrong(f"{state!r} is no TCP state", head.end() + 1)
+        raise wrong(tr("{state!r} is no TCP state", state=state), head.end() + 1)
     yield _read(line, state, float(head[3]), *_directions(head[1], line, wrong))
 
 
@@ -385,7 +396,7 @@ def _directions(proto: str, line: str, wrong: _Wrong) -> tuple[ConnTuple, ConnTu
     fields = list(_FIELD.finditer(line))
     starts = [position for position, field in enumerate(fields) if field[1] == "src"]
     if len(starts) != 2:
-        raise wrong("not two directions, each beginning with src=", 1)
+        raise wrong(tr("not two directions, each beginning with src="), 1)
     parts = fields[starts[0] : starts[1]], fields[starts[1] :]
     original, reply = (_direction(proto, {field[1]: field for field in part}, len(line), wrong) for part in parts)
     return original, reply
@@ -396,7 +407,7 @@ def _direction(proto: str, fields: dict[str, re.Match[str]], length: int, wrong:
         field = fields.get(name)
         if field is None or not re.fullmatch(r"\d{1,5}", field[2], re.ASCII) or int(field[2]) > limit:
             column = field.start() + 1 if field else length + 1
-            raise wrong(f"{name}= must be a number up to {limit}", column)
+            raise wrong(tr("{name}= must be a number up to {limit}", name=name, limit=limit), column)
         return int(field[2])
 
     def address(name: str) -> IPv4Address:
@@ -404,7 +415,7 @@ def _direction(proto: str, fields: dict[str, re.Match[str]], length: int, wrong:
             return IPv4Address(fields[name][2])
         except (KeyError, AddressValueError):
             column = fields[name].start() + 1 if name in fields else length + 1
-            raise wrong(f"{name}= must be an IPv4 address", column) from None
+            raise wrong(tr("{name}= must be an IPv4 address", name=name), column) from None
 
     src, dst = address("src"), address("dst")
     if proto == "icmp":

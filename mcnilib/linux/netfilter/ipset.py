@@ -15,6 +15,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple, Protocol
 
 from mcnilib.errors import Unknown, Unsupported
+from mcnilib.language import listed, mark, tr
 from mcnilib.linux.chance import Range
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.packet import ICMP_WORDS, WITH_PORTS, Packet, protocol_name
@@ -77,9 +78,9 @@ def read_part(words: Words, kind: str, text: str, bitmap: bool) -> MemberPart:
     if kind == "port":
         return _bitmap_port(words, text) if bitmap else _port(words, text)
     if kind == "mac" and not re.fullmatch(_MAC, text, re.ASCII):
-        raise words.wrong(f"{text!r} is not a MAC address")
+        raise words.wrong(tr("{word!r} is not a MAC address", word=text))
     if kind == "mark" and not re.fullmatch(r"0x[0-9a-f]{1,8}|0|[1-9]\d{0,9}", text, re.ASCII):
-        raise words.wrong(f"{text!r} is not a mark")
+        raise words.wrong(tr("{word!r} is not a mark", word=text))
     return text.upper() if kind == "mac" else text
 
 
@@ -87,15 +88,15 @@ def _network(words: Words, kind: str, text: str) -> IPv4Network:
     try:
         network = IPv4Network(text)
     except ValueError:
-        raise words.wrong(f"{text!r} is not an IPv4 prefix") from None
+        raise words.wrong(tr("{word!r} is not an IPv4 prefix", word=text)) from None
     if kind == "ip" and network.prefixlen < 32:
-        raise words.wrong(f"{text} cannot be one address of a member")
+        raise words.wrong(tr("{word} cannot be one address of a member", word=text))
     return network
 
 
 def _bitmap_port(words: Words, text: str) -> str:
     if not re.fullmatch(_PORT, text, re.ASCII) or int(text) > 0xFFFF:
-        raise words.wrong(f"{text!r} is not a port")
+        raise words.wrong(tr("{word!r} is not a port", word=text))
     return text
 
 
@@ -322,6 +323,9 @@ def print_sets(sets: Iterable[IpSet]) -> str:
     return "".join(f"{line}\n" for ip_set in sets for line in ip_set.lines())
 
 
+_NAME = mark("the name of a set")
+
+
 def parse_sets(text: str, source: str = "ipset save") -> tuple[IpSet, ...]:
     """Read the output of `ipset save`.
 
@@ -333,9 +337,14 @@ def parse_sets(text: str, source: str = "ipset save") -> tuple[IpSet, ...]:
         words = Words(line, source=source, number=number)
         if not words:
             continue
-        verb, name = words.one_of(("create", "add")), words.take("the name of a set")
+        verb, name = words.one_of(("create", "add")), words.take(_NAME)
         if (verb == "create") is (name in sets):
-            raise words.wrong(f"set {name} is {'created twice' if verb == 'create' else 'not created above'}")
+            twice = verb == "create"
+            raise words.wrong(
+                tr("set {name} is created twice", name=name)
+                if twice
+                else tr("set {name} is not created above", name=name)
+            )
         if verb == "create":
             sets[name], members[name] = _create(words, name), []
         else:
@@ -349,20 +358,22 @@ def parse_sets(text: str, source: str = "ipset save") -> tuple[IpSet, ...]:
 def _check_comment(words: Words) -> None:
     """Insist that a comment ends: with a line end in it, it goes on in what looks like the next line."""
     if words.line.count('"') % 2:
-        raise words.error("a comment without its end")
+        raise words.error(tr("a comment without its end"))
 
 
 def _create(words: Words, name: str) -> IpSet:
     if len(name) > SET_NAME_LENGTH:
-        raise words.wrong(f"names of sets have {SET_NAME_LENGTH} characters at most")
+        raise words.wrong(tr("names of sets have {count} characters at most", count=SET_NAME_LENGTH))
     kind = words.take("a type")
     if kind not in SET_TYPES:
-        raise Unsupported(f"{words.source}:{words.number}: {kind} of set {name}; types are {', '.join(SET_TYPES)}")
+        raise words.unsupported(
+            tr("{type} of set {name}; types are {types}", type=kind, name=name, types=listed(SET_TYPES))
+        )
     rest = words.rest()
     try:
         mask_of(rest), mark_mask_of(rest)
     except ValueError:
-        raise words.error(f"set {name} has a mask that is none") from None
+        raise words.error(tr("set {name} has a mask that is none", name=name)) from None
     return IpSet(name, kind, (), rest)
 
 
@@ -370,7 +381,7 @@ def _read_member(words: Words, ip_set: IpSet) -> IPv4Network | Member:
     if ip_set.type in ("hash:ip", "hash:net") and not ip_set.inet6 and words.last:
         network = words.prefix()
         if network.prefixlen == 0 or (ip_set.type == "hash:ip" and network.prefixlen < 32):
-            raise words.wrong(f"{network} cannot be one member of a {ip_set.type}")
+            raise words.wrong(tr("{network} cannot be one member of a {type}", network=network, type=ip_set.type))
         return network
     return _read_parts(words, ip_set)
 
@@ -379,8 +390,11 @@ def _check_listed(words: Words, member: IPv4Network | Member, sets: Mapping[str,
     """Refuse a list that holds a set not created above, or another list."""
     name = str(member).partition(" ")[0]
     if name not in sets or sets[name].type == "list:set":
-        problem = "is a list itself" if name in sets else "is not created above"
-        raise words.error(f"set {name} {problem}")
+        raise words.error(
+            tr("set {name} is a list itself", name=name)
+            if name in sets
+            else tr("set {name} is not created above", name=name)
+        )
 
 
 def _read_parts(words: Words, ip_set: IpSet) -> Member:
@@ -389,12 +403,12 @@ def _read_parts(words: Words, ip_set: IpSet) -> Member:
     if ip_set.type == "bitmap:ip,mac" and len(parts) == 1:
         kinds = kinds[:1]
     if len(parts) != len(kinds):
-        raise words.wrong(f"a member of a {ip_set.type} has {len(kinds)} parts")
+        raise words.wrong(tr("a member of a {type} has {count} parts", type=ip_set.type, count=len(kinds)))
     if ip_set.inet6:
         return Member(tuple(parts), words.rest())
     bitmap = ip_set.type.startswith("bitmap")
     read = tuple(read_part(words, kind, text, bitmap) for kind, text in zip(kinds, parts, strict=True))
     rest = words.rest()
     if re.search(r"\btimeout \d{11}", rest):
-        raise words.error("a timeout has 10 digits at most")
+        raise words.error(tr("a timeout has 10 digits at most"))
     return Member(read, rest)

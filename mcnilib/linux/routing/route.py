@@ -343,7 +343,7 @@ def parse_route(
     if "nexthop" in values and not partial:
         raise Unsupported(tr("{source}:{number}: {word!r} in a route", source=source, number=number, word="nexthop"))
     if kind not in REJECTING and not {"dev", "hops", "nexthop", "nhid"} & values.keys():
-        raise words.error("dev is missing")
+        raise words.error(tr("{what} is missing", what="dev"))
     return Route(**{name: values[name] for name in values if name not in ROUTE_ONLY}, type=kind, origin=origin)  # type: ignore[arg-type]
 
 

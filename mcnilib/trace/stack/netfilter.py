@@ -133,7 +133,8 @@ class Hook:
         if not (skb.tracked and skb.tracked.state):
             zone = self.zone(skb.packet) if self.zone else DEFAULT_ZONE
             tracked = skb.tracked = host.connections.track(skb.packet, self.now, zone)
-            self._note(f"{tracked.state}: {tracked.complaint}" if tracked.complaint else f"{tracked.state}")
+            why = tracked.complaint  # of the kernel, which is not translated, or a marked sentence
+            self._note(tr("{state}: {why}", state=tracked.state, why=why) if why else f"{tracked.state}")
         elif skb.tracked.state is ConnState.UNTRACKED:  # left out by NOTRACK; any other state: seen before, on loopback
             self._note(ConnState.UNTRACKED)
         return True

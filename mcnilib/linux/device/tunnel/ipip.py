@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any, ClassVar
 
+from mcnilib.language import mark
 from mcnilib.linux.device.base import Head, Keyword, KindLine, Tunnel
 from mcnilib.linux.packet import Inner, Packet
 from mcnilib.linux.text import Words
@@ -97,7 +98,7 @@ class Ipip(IpTunnel):
     word: ClassVar[str] = "ipip"
     probe: ClassVar[str] = "link add p7 type ipip local 127.0.0.1"
     line: ClassVar[KindLine] = KindLine(
-        "an ipip device",
+        mark("an ipip device"),
         Keyword("remote", "remote", address_or_any, absent="any"),
         Keyword("local", "local", address_or_any, absent="any"),
         Keyword("ignore-df", "ignore_df"),
@@ -138,7 +139,7 @@ class Gre(IpTunnel):
     word: ClassVar[str] = "gre"
     probe: ClassVar[str] = "link add p17 type gre local 127.0.0.1"
     line: ClassVar[KindLine] = KindLine(
-        "a gre device",
+        mark("a gre device"),
         Keyword("remote", "remote", address_or_any, absent="any"),
         Keyword("local", "local", address_or_any, absent="any"),
         Keyword("ttl", "ttl", lambda words: words.take("a TTL")),

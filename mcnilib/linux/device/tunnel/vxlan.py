@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from typing import ClassVar
 
+from mcnilib.language import mark
 from mcnilib.linux.device.base import NO_MAC, FarEnds, Keyword, KindLine, Tunnel
 from mcnilib.linux.device.port import FdbEntry
 from mcnilib.linux.packet import Inner, Packet
@@ -31,7 +32,7 @@ class Vxlan(Tunnel):
     word: ClassVar[str] = "vxlan"
     probe: ClassVar[str] = "link add p6 type vxlan id 4096 dstport 4789 local 127.0.0.1"
     line: ClassVar[KindLine] = KindLine(
-        "a vxlan device",
+        mark("a vxlan device"),
         Keyword("id", "vni", lambda words: words.number_upto(0xFFFFFF), required=True),
         Keyword("local", "local", Words.address, required=True),
         Keyword("dev", "dev", lambda words: words.take("a device"), required=True),

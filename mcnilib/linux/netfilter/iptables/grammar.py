@@ -13,6 +13,7 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
+from mcnilib.language import all_of, any_of, listed, tr
 from mcnilib.linux.netfilter.iptables.words import RuleWords, bang, need
 
 Reader = Callable[[RuleWords], Any]
@@ -63,7 +64,7 @@ class OptionEntry:
 
         def values(words: RuleWords, negated: bool, fields: dict[str, Any]) -> None:
             if negated and not negatable:
-                raise words.fail(f"{words.last} cannot be negated")
+                raise words.fail(tr("{option} cannot be negated", option=words.last))
             if special:
                 fields = self._special(words, fields)
             if constants:
@@ -74,7 +75,7 @@ class OptionEntry:
                 fields.update(zip(to, read(words) if read else (not negated,), strict=True))
             if negated and self.negated:
                 if to and fields[to[0]] == self.absent:
-                    raise words.fail("this would match nothing")
+                    raise words.fail(tr("this would match nothing"))
                 fields[self.negated] = True
 
         return values
@@ -82,7 +83,9 @@ class OptionEntry:
     def _special(self, words: RuleWords, fields: dict[str, Any]) -> dict[str, Any]:
         """Insist on what must stand in front of the option, and return where its values are noted."""
         if self.follows and not any(first.constants.items() <= fields.items() for first in self.follows.values()):
-            raise words.fail(f"{words.last} belongs to {' and '.join(self.follows)}, and follows them")
+            raise words.fail(
+                tr("{option} belongs to {others}, and follows them", option=words.last, others=all_of(self.follows))
+            )
         return fields.setdefault(self.overrules, {}) if self.overrules else fields
 
     def printer(self, name: str) -> Callable[[object], str]:
@@ -160,7 +163,7 @@ def _noted(name: str, read: Reader, make: Callable[[str, Any, bool], object], ne
 
     def values(words: RuleWords, negated: bool, fields: dict[str, Any]) -> None:
         if negated and not negatable:
-            raise words.fail(f"{words.last} cannot be negated")
+            raise words.fail(tr("{option} cannot be negated", option=words.last))
         fields[name] = make(name, read(words), negated)
 
     return values
@@ -273,12 +276,18 @@ class Grammar:
         for names in [*missing, *([tuple(self.known)] if self.some and not fields else [])]:
             if not self._texts:
                 need(words, names)
-            raise words.fail(f"{owner} needs {'one of ' if self.some else ''}{', '.join(names)}")
+            raise words.fail(
+                tr("{owner} needs one of {options}", owner=owner, options=listed(names))
+                if self.some
+                else tr("{owner} needs {options}", owner=owner, options=listed(names))
+            )
         if self.one_of and not any(self.known[name] in fields for name in self.one_of):
-            raise words.fail(f"{owner} needs {', '.join(self.one_of[:-1])} or {self.one_of[-1]}")
+            raise words.fail(tr("{owner} needs {options}", owner=owner, options=any_of(self.one_of)))
         for names in self.exclusive:
             if sum(name in fields for name in names) > 1:
-                raise words.fail(f"only one of {', '.join(names[:-1])} and {names[-1]} can stand")
+                raise words.fail(
+                    tr("only one of {others} and {last} can stand", others=listed(names[:-1]), last=names[-1])
+                )
 
     def print(self, part: object) -> str:
         """Print the options of an object."""

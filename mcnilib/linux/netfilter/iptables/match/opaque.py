@@ -120,7 +120,10 @@ OPAQUE_MATCHES = (
     ),
     _opaque(
         "dccp", Grammar(
-            {**PORTS, "--dccp-types": several("a type of DCCP packets", *DCCP_TYPES), "--dccp-option": number(1, 255)},
+            {
+                **PORTS, "--dccp-types": several(mark("a type of DCCP packets"), *DCCP_TYPES),
+                "--dccp-option": number(1, 255),
+            },
             frozenset([*PORTS, "--dccp-types", "--dccp-option"]), aliases=LONG_PORTS
         ),
         tracks=False, protocols=("dccp",), implied=True, why=BODY,
@@ -138,7 +141,9 @@ OPAQUE_MATCHES = (
     _opaque(
         "hashlimit", Grammar({
             "--hashlimit-upto": hash_rate, "--hashlimit-above": hash_rate, "--hashlimit-burst": byte_burst,
-            "--hashlimit-mode": several("srcip, srcport, dstip or dstport", "srcip", "srcport", "dstip", "dstport"),
+            "--hashlimit-mode": several(
+                mark("srcip, srcport, dstip or dstport"), "srcip", "srcport", "dstip", "dstport"
+            ),
             "--hashlimit-name": text, "--hashlimit-htable-size": number(), "--hashlimit-htable-max": number(),
             "--hashlimit-htable-gcinterval": number(), "--hashlimit-htable-expire": number(),
             "--hashlimit-srcmask": number(0, 32), "--hashlimit-dstmask": number(0, 32), "--hashlimit-rate-match": flag,

@@ -45,7 +45,8 @@ def label(words: RuleWords) -> str:
 
 def bytecode(words: RuleWords) -> str:
     """Read a program of the classic packet filter."""
-    return f'"{word(r"[0-9]+(,[0-9]+ [0-9]+ [0-9]+ [0-9]+)+", "a program of the classic packet filter")(words)}"'
+    read = word(r"[0-9]+(,[0-9]+ [0-9]+ [0-9]+ [0-9]+)+", mark("a program of the classic packet filter"))
+    return f'"{read(words)}"'
 
 
 def mask(words: RuleWords) -> str:
