@@ -13,7 +13,7 @@ from html import unescape
 from typing import Any
 
 from mcnilib.errors import McniError
-from mcnilib.language import mark, tr
+from mcnilib.language import current_language, in_own_language, mark, spoken, tr
 from mcnilib.scenarios.exercise import Attempt, Exercise, exercise
 from mcnilib.show.html.diff import course_html, state_changes_html
 from mcnilib.show.html.markup import Html, block, element, joined, sentence
@@ -30,12 +30,14 @@ AS_IT_WAS = (mark("the cluster as it was"), mark("yours"))
 SOLVED, NOT_YET = mark("✔ Solved."), mark("✘ Not yet.")
 
 
-def practise(scenario: int, number: int, seed: str = "") -> Practice:
+def practise(scenario: int, number: int, seed: str = "", *, lang: str = "") -> Practice:
     """Return an exercise of a scenario for a notebook, with a seed in a world of the learner's own.
 
-    Raises: NotThere, naming the exercises there are; SeedError for a seed whose world is not as hard.
+    It speaks the language `lang`; "" is the one of `speak`.
+    Raises: NotThere, naming the exercises there are; SeedError for a seed whose world is not as hard; LanguageError.
     """
-    return Practice(**vars(exercise(scenario, number, seed)))
+    with spoken(lang):
+        return Practice(**vars(exercise(scenario, number, seed)), language=current_language())
 
 
 class NotDone(McniError, AssertionError):
@@ -46,13 +48,22 @@ _CHECKED: dict[tuple[int, int, str], str] = {}
 """The answers that were checked last in this session, for `Practice.grade`."""
 
 
+@dataclass(frozen=True)
 class Practice(Exercise):
-    """An exercise in a notebook: what solves it is shown too."""
+    """An exercise in a notebook: what solves it is shown too. It speaks its `language`."""
+
+    language: str = ""
+
+    introduced = in_own_language(Exercise.introduced)
+    judge = in_own_language(Exercise.judge)
+    help = in_own_language(Exercise.help)
+    solve = in_own_language(Exercise.solve)
 
     @property
     def _key(self) -> tuple[int, int, str]:
         return self.scenario, self.number, self.seed
 
+    @in_own_language
     def grade(self) -> None:
         """Judge the answer that was checked last, for programs that grade notebooks: nbgrader counts an error as none.
 
@@ -63,6 +74,7 @@ class Practice(Exercise):
             number = f"{self.scenario}.{self.number}"
             raise NotDone(tr("exercise {number} is not done: {why}", number=number, why=says))
 
+    @in_own_language
     def check(self, answer: str) -> Solved | None:
         """Print whether an answer does the task, as every exercise does; return what solves it."""
         _CHECKED[self._key] = answer
@@ -75,12 +87,19 @@ class Practice(Exercise):
 class Solved:
     """An answer that does a task, as a notebook shows it: why it works, and the picture of it."""
 
-    task: Exercise
+    task: Practice
     attempt: Attempt
 
+    @property
+    def language(self) -> str:
+        """The one of the exercise."""
+        return self.task.language
+
+    @in_own_language
     def __repr__(self) -> str:
         return re.sub("<[^>]*>", "", unescape(_course(self.task, self.attempt)))
 
+    @in_own_language
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
         """Return it as HTML, and in words for viewers that show none."""
         html = block(_course(self.task, self.attempt), Html(_picture(self.task, self.attempt)))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import struct
 
 import pytest
 
+from mcnilib.language import PSEUDO
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.scenarios.scenario import neighbours
 from mcnilib.show.html.table import rows
@@ -149,6 +151,22 @@ def test_a_quiz_shows_its_question_without_a_kernel_and_its_answer_only_folded()
     assert "✓" not in shown and "✗" not in shown
     assert "<dd>✗ Not quite. Look at <code>-L</code>.</dd>" in key.replace('<span class="word">-L</span>', "-L")
     assert "<dd>✓ Right. No answer was seen.</dd>" in key
+
+
+def test_a_question_speaks_its_language_though_nothing_else_does():
+    quiz = predict("Which state?", ANSWERS, lambda: "INVALID", lang=PSEUDO)
+    quiz.choice.value = next(name for name, value in ANSWERS.items() if value == "INVALID")
+    quiz.button.click()
+    data, _ = quiz._repr_mimebundle_()
+    texts = (
+        quiz.remark.value,
+        quiz.judge(),
+        quiz.to_html(),
+        data["text/plain"],
+        data["text/html"],
+        quiz.button.description,
+    )
+    assert all(re.search("[áéíóú]", text) for text in texts)
 
 
 def test_a_wrong_guess_is_answered_with_a_hint_and_a_right_one_with_the_reason():

@@ -8,6 +8,7 @@ import re
 import pytest
 from show_examples import text_of
 
+from mcnilib.language import PSEUDO
 from mcnilib.scenarios.exercise import exercise, exercises
 from mcnilib.show.practice import practise
 from mcnilib.show.verbs import answer
@@ -40,6 +41,30 @@ def test_what_solves_it_is_a_picture_in_a_notebook_with_the_reason_why_it_works(
     assert "<svg" in shown["text/html"]
     assert "✔ done: " in capsys.readouterr().out
     assert practise(task.scenario, task.number).check("") is None
+
+
+@pytest.mark.parametrize(
+    ("number", "act"),
+    [
+        ((1, 1), lambda task: task.check("")),  # nothing is changed yet
+        ((1, 1), lambda task: task.check("node1 ip rule")),  # a line that is wrong
+        ((1, 1), lambda task: task.help(1)),
+        ((1, 1), lambda task: task.help(2)),
+        ((1, 1), lambda task: task.help(9)),
+        ((1, 1), lambda task: print(task.judge("")[1])),
+        ((1, 1), lambda task: print(task.solve())),
+    ],
+)
+def test_an_exercise_speaks_its_language_though_nothing_else_does(number, act, capsys):
+    act(practise(*number, lang=PSEUDO))
+    assert re.search("[áéíóú]", capsys.readouterr().out)
+    act(practise(*number))
+    assert not re.search("[áéíóú]", capsys.readouterr().out)
+
+
+def test_what_solves_it_is_shown_in_its_language():
+    shown = practise(1, 1, lang=PSEUDO).solve()._repr_mimebundle_()
+    assert all(re.search("[áéíóú]", text) for text in shown.values())
 
 
 def test_the_message_speaks_of_the_conversations_that_were_asked_for():

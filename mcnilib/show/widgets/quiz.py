@@ -18,7 +18,7 @@ import ipywidgets as widgets
 from IPython.display import display
 
 from mcnilib.errors import McniError
-from mcnilib.language import in_own_language, keeping, mark, tr
+from mcnilib.language import in_own_language, keeping, mark, spoken, tr
 from mcnilib.scenarios.submission import PREDICTION, Predicted
 from mcnilib.show.html.markup import (
     Bundle,
@@ -44,14 +44,21 @@ class QuizError(McniError, ValueError):
 
 
 def predict(
-    question: str, options: Mapping[str, object], check: Callable[[], object], responses: Sequence[str] = ()
+    question: str,
+    options: Mapping[str, object],
+    check: Callable[[], object],
+    responses: Sequence[str] = (),
+    *,
+    lang: str = "",
 ) -> Quiz:
     """Return a quiz: `options` are the answers and the values they stand for, `check` computes the right value.
 
-    `responses` are in the order of the options: the reason for the right one, a hint for each that is wrong.
-    Raises: QuizError when there are responses, but not one for each answer.
+    `responses` are in the order of the options: the reason for the right one, a hint for each that is wrong. `lang` is
+    the quiz's language; "" is the one of `speak`. What is given is translated where the catalogue has it.
+    Raises: QuizError when there are responses, but not one for each answer; LanguageError.
     """
-    return Quiz(question, options, check, responses)
+    with spoken(lang):
+        return Quiz(question, options, check, responses)
 
 
 class Quiz(PanelFrame):
@@ -110,6 +117,7 @@ class Quiz(PanelFrame):
             text = tr("Your answer: {answer}", answer=tr(answer))
             self._kept.update({PREDICTION: asdict(kept), "text/plain": text}, raw=True)
 
+    @in_own_language
     def judge(self) -> str:
         """Say whether the chosen answer is right, and why or what to look at."""
         return self._judgement()[0]
@@ -128,6 +136,7 @@ class Quiz(PanelFrame):
             return tr(RIGHT, reason=tr(said) if said else "").rstrip()
         return tr(NOT_QUITE, hint=tr(said or TRY_AGAIN))
 
+    @in_own_language
     def to_html(self) -> Html:
         """Return the question and its answers, and folded what is said to each: a page lets the reader guess first."""
         right = self._check()
