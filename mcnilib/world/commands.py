@@ -1,12 +1,13 @@
-"""Commands an administrator types into a namespace, carried out on the model: `ip`, `iptables`, `sysctl`.
+"""Commands an administrator types into a namespace, carried out on the model: `ip`, `iptables`, `nft`, `sysctl`.
 
     world = do(world, "node1", "iptables -t raw -I PREROUTING -i veth1 -j NOTRACK")
     world = do(world, "node2", "ip route add 172.16.100.2 via 172.16.1.2 dev en0")
 
 Understood: ip route add|append|prepend|replace|del, ip rule add|del, ip address add, ip neigh add,
-ip link set DEV up|down, iptables -A|-I|-D|-P|-N|-F, sysctl [-w] KEY=VALUE. Nothing is run on this machine.
-What the tool or the kernel would refuse is refused; what else they take is refused by name.
-Source: sysctl(8). Next: `ip_command`, `iptables_command`.
+ip link set DEV up|down, iptables -A|-I|-D|-P|-N|-F, nft add|insert|delete|flush, sysctl [-w] KEY=VALUE.
+Nothing is run on this machine. What the tool or the kernel would refuse is refused; what else they take is refused by
+name.
+Source: sysctl(8). Next: `ip_command`, `iptables_command`, `nft_command`.
 """
 
 from __future__ import annotations
@@ -22,11 +23,15 @@ from mcnilib.linux.origin import Origin
 from mcnilib.linux.text import nearest, shell_words
 from mcnilib.world.ip_command import ip
 from mcnilib.world.iptables_command import iptables
+from mcnilib.world.nft_command import nft, nft_words
 from mcnilib.world.world import World
 
 _LEARNER = Origin(mark("you"), mark("typed as a command"))
 
-USAGE = "ip route|rule|address|neigh|link ..., iptables ..., sysctl KEY=VALUE"
+USAGE = "ip route|rule|address|neigh|link ..., iptables ..., nft ..., sysctl KEY=VALUE"
+
+
+_NFT = re.compile(r"\s*(sudo\s+)?nft(?!\S)")
 
 
 def do(world: World, netns: str, *commands: str, origin: Origin = _LEARNER) -> World:
@@ -42,6 +47,8 @@ def do(world: World, netns: str, *commands: str, origin: Origin = _LEARNER) -> W
 
 def run_command(netns: Netns, command: str, origin: Origin = _LEARNER) -> Netns:
     """Carry out one command in a namespace; see `do`."""
+    if _NFT.match(command):
+        return nft(netns, nft_words(command), origin)
     argv = shell_words(command)
     if not argv:
         raise _fail(tr("the command is empty"), command)

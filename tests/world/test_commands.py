@@ -130,7 +130,7 @@ def test_a_typed_line_is_yours() -> None:
         ("sysctl -w net.ipv4.ip_forward=yes", "takes a number"),
         ("sysctl -w net.ipv4.ip_forward=١", "takes a number"),
         ("sysctl -w net.ipv4.ip_default_ttl=256", "takes 1 to 255, not 256"),
-        ("ipp route add x", "'ipp' is not understood; understood are ip route|rule|address|neigh|link ..., iptables ..., sysctl KEY=VALUE; did you mean 'ip'?"),
+        ("ipp route add x", "'ipp' is not understood; understood are ip route|rule|address|neigh|link ..., iptables ..., nft ..., sysctl KEY=VALUE; did you mean 'ip'?"),
     ],
 )  # fmt: skip
 def test_a_command_that_fails_says_why(command: str, says: str) -> None:

@@ -19,9 +19,8 @@ from ipaddress import IPv4Address
 from itertools import count
 
 from mcnilib.errors import McniError, StateSyntaxError
-from mcnilib.kernel.fuzz.more_topologies import MORE_WORLDS
 from mcnilib.kernel.fuzz.parts import typed
-from mcnilib.kernel.fuzz.topologies import WORLDS
+from mcnilib.kernel.fuzz.topologies import MORE_WORLDS, WORLDS
 from mcnilib.kernel.observe.observe import PATIENCE, SLOWER
 from mcnilib.linux.chance import Chance
 from mcnilib.trace.branches import follow

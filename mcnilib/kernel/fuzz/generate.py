@@ -12,6 +12,7 @@ from random import Random
 
 from mcnilib.errors import McniError
 from mcnilib.kernel.fuzz.case import Case, Exchange, base
+from mcnilib.kernel.fuzz.native import with_native
 from mcnilib.kernel.fuzz.parts import addresses_of, devices, every_address, networks, own_chains, typed
 from mcnilib.kernel.fuzz.recipes import RECIPES, SERVICE, UNUSED_ADDRESS
 from mcnilib.kernel.fuzz.rules import chain_line, remembers, rule_line
@@ -102,7 +103,8 @@ def chance(seed: int, number: int, worlds: Iterable[str] = WORLDS) -> Case:
         (*lines, *more), client, _destination(draw, world, client, server), server, _source(draw, world, client)
     )
     later = tuple(_later(draw, world, first)) if draw.random() < GOES_ON else ()
-    return sized(Random(f"{seed} {number} sizes"), Case(name, (first, *later)))
+    case = sized(Random(f"{seed} {number} sizes"), Case(name, (first, *later)))
+    return with_native(Random(f"{seed} {number} native"), case)
 
 
 def _shown(world: World) -> tuple[World, list[str]]:

@@ -15,8 +15,7 @@ from typing import Any
 from mcnilib.errors import Unsupported
 from mcnilib.kernel.fuzz.case import Case, simulate
 from mcnilib.kernel.fuzz.generate import chance
-from mcnilib.kernel.fuzz.more_topologies import MORE_WORLDS
-from mcnilib.kernel.fuzz.topologies import WORLDS
+from mcnilib.kernel.fuzz.topologies import MORE_WORLDS, WORLDS
 from mcnilib.kernel.fuzz.trial import TRIAL_AGREES, TRIAL_DIFFERS, TRIAL_REFUSED, Trial, attempt, shrink
 from mcnilib.kernel.lab.capabilities import release
 from mcnilib.kernel.lab.workers import THIS_KERNEL, Kernel, WorkerPool

@@ -34,7 +34,8 @@ LOOPBACK = 0.05
 def remembers(world: World) -> bool:
     """Tell whether a rule remembers packets: no conversation of another case may have passed it."""
     chains = (chain for netns in world for table in netns.ip4.tables for chain in table.chains)
-    return any(rule.remembers for chain in chains for rule in chain.rules)
+    native = (chain for netns in world for table in netns.ip4.nft for chain in table.chains)
+    return any(rule.remembers for some in (chains, native) for chain in some for rule in chain.rules)
 
 
 def spelled(draw: Random, sample: str, fields: Mapping[str, str]) -> str:

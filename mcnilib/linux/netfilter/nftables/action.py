@@ -152,6 +152,8 @@ class AddElement(NftStatement):
     of: Expression
     options: str = ""
 
+    remembers = True
+
     def __str__(self) -> str:
         return f"{self.verb} {self.table} {{ {self.of}{' ' + self.options if self.options else ''} }}"
 

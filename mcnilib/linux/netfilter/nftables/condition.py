@@ -181,6 +181,7 @@ class Limited(NftStatement):
     gap: Gap | None = field(default=None, compare=False)
 
     compares = True
+    remembers = True
 
     def __str__(self) -> str:
         return self.text

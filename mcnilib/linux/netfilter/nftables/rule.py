@@ -57,6 +57,11 @@ class NftRule:
         return any(statement.rewrites for statement in self.statements)
 
     @property
+    def remembers(self) -> bool:
+        """Tell whether a statement of the rule remembers packets."""
+        return any(statement.remembers for statement in self.statements)
+
+    @property
     def rejects(self) -> bool:
         """Tell whether the rule answers the packet it drops."""
         return any(statement.rejects for statement in self.statements)

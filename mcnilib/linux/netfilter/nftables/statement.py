@@ -86,6 +86,7 @@ class NftStatement:
     silent = False  # nothing comes of it for the packet
     compares = False  # it only tells whether the rule goes on
     rewrites = False  # it decides what becomes of an address
+    remembers = False  # what it does depends on the packets before
     rejects = False  # it answers the packet that is dropped
 
     @property

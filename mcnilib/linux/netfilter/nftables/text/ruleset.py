@@ -5,7 +5,7 @@ Source: nft(8); src/parser_bison.y (nftables 1.0.6).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from mcnilib.gc_pause import gc_paused
@@ -68,7 +68,7 @@ class _Parts:
             self.flags = _listed(words)
         elif words.next in ("set", "map"):
             is_map = words.take(mark("set or map")) == "map"
-            one = _set(words, words.take(mark("a name")), is_map)
+            one = read_named_set(words, words.take(mark("a name")), is_map)
             self.sets[one.name] = one
         elif words.skip("chain"):
             self._chain(words)
@@ -81,7 +81,7 @@ class _Parts:
         words.expect("{")
         at = words.read
         end = words.read = words.block_end()
-        self.later.append(lambda: _read_chain(words, name, at, end, self.sets))
+        self.later.append(lambda: read_chain(words, name, at, end, self.sets))
 
     def read_chains(self) -> tuple[NftChain, ...]:
         """Read the chains that were put off."""
@@ -103,7 +103,8 @@ def _listed(words: Tokens) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _read_chain(words: Tokens, name: str, start: int, end: int, sets: dict[str, NftSet]) -> NftChain:
+def read_chain(words: Tokens, name: str, start: int, end: int, sets: Mapping[str, NftSet]) -> NftChain:
+    """Read what stands between the brackets of a chain, from one word to another."""
     kept, words.read = words.read, start
     chain = NftChain(name)
     rules: list[NftRule] = []
@@ -149,7 +150,7 @@ def _priority(words: Tokens) -> int:
     return named
 
 
-def _set(words: Tokens, name: str, is_map: bool) -> NftSet:
+def read_named_set(words: Tokens, name: str, is_map: bool) -> NftSet:
     """Read a named set or map."""
     words.expect("{")
     declared, key, data, gap = "", tuple[DataType, ...](), None, ""

@@ -1,0 +1,99 @@
+"""The command `nft` as it is typed: what it makes, and what it refuses."""
+
+from __future__ import annotations
+
+import pytest
+
+from mcnilib.errors import McniError
+from mcnilib.kernel.fuzz.generate import chance
+from mcnilib.kernel.fuzz.native import NATIVE
+from mcnilib.linux.netfilter.nftables.rule import print_ruleset
+from mcnilib.linux.netfilter.nftables.text.ruleset import read_ruleset
+from mcnilib.linux.netns import Netns, new_netns
+from mcnilib.world.commands import run_command
+
+BASE = (
+    "nft add table inet t",
+    "nft add chain inet t own",
+    "nft 'add chain inet t f { type filter hook forward priority 0 ; policy accept ; }'",
+    "nft 'add set inet t hosts { type ipv4_addr ; }'",
+    "nft 'add map inet t way { type inet_service : verdict ; elements = { 80 : jump own } }'",
+    "nft add element inet t hosts '{ 10.0.0.1, 10.0.0.2 }'",
+    "nft add rule inet t f ip saddr @hosts drop",
+    "nft add rule inet t f tcp dport vmap @way",
+    "nft insert rule inet t f iifname eth0 counter accept",
+)
+
+
+def typed(*commands: str) -> Netns:
+    netns = new_netns("n")
+    for command in commands:
+        netns = run_command(netns, command)
+    return netns
+
+
+def test_what_is_typed_reads_as_nft_prints_it() -> None:
+    made = typed(*BASE)
+    assert [str(rule) for rule in made.ip4.nft[0].chain("f").rules] == [
+        'iifname "eth0" counter accept', "ip saddr @hosts drop", "tcp dport vmap @way",
+    ]  # fmt: skip
+    assert read_ruleset(print_ruleset(made.ip4.nft)) == made.ip4.nft
+
+
+@pytest.mark.parametrize(
+    ("command", "left"),
+    [
+        ("nft flush chain inet t f", []),
+        ("nft flush table inet t", []),
+        ("sudo nft 'add rule inet t f index 0 tcp dport 22 accept'", 4),
+        ("nft 'insert rule inet t f index 2 tcp dport 22 accept; flush chain inet t own'", 4),
+        (r"nft add rule inet t f tcp dport 22 accept \; add rule inet t f drop", 5),
+        ("nft delete element inet t hosts '{ 10.0.0.1 }'", 3),
+        ("nft flush set inet t hosts", 3),
+        ("nft add table inet t", 3),
+    ],
+)
+def test_what_it_changes(command: str, left: object) -> None:
+    rules = typed(*BASE, command).ip4.nft[0].chain("f").rules
+    assert (len(rules) if isinstance(left, int) else list(rules)) == left
+
+
+def test_a_table_goes_with_all_it_holds() -> None:
+    assert typed(*BASE, "nft delete table inet t").ip4.nft == ()
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("nft", "empty"),
+        ("nft ad table t", "did you mean 'add'"),
+        ("nft add rule ip t f drop", "no table 'ip t'"),
+        ("nft add rule inet t g drop", "no chain 'g'"),
+        ("nft add rule inet t f", "statement is missing"),
+        ("nft add rule inet t f ip saddr @nets drop", "no set nets"),
+        ("nft add rule inet t f jump nowhere", "ENOENT"),
+        ("nft add rule inet t own jump own", "ELOOP"),
+        ("nft add rule inet t f jump f", "ELOOP"),
+        ("nft add rule inet t f masquerade", "EOPNOTSUPP"),
+        ("nft add rule inet t f drop counter", "nothing may follow drop"),
+        ("nft add rule inet t f iif eth7 drop", "ENODEV"),
+        ("nft delete rule inet t f handle 4", "handles"),
+        ("nft delete chain inet t own", "EBUSY"),
+        ("nft delete set inet t hosts", "EBUSY"),
+        ("nft delete element inet t hosts '{ 10.0.0.9 }'", "ENOENT"),
+        ("nft add element inet t way '{ 80 : drop }'", "EEXIST"),
+        ("nft add rule inet t f meta mark & 1 drop", "for a shell"),
+        ("nft 'add chain inet t n { type nat hook forward priority 0 ; }'", "EOPNOTSUPP"),
+        ("nft 'add chain inet t n { type nat hook prerouting priority -200 ; }'", "EOPNOTSUPP"),
+        ("nft 'add chain inet t n { type filter hook output priority 0 ; }; add rule inet t n fib saddr . iif oif missing drop'", "EOPNOTSUPP"),
+        ("nft add table bridge t", "family bridge"),
+    ],
+)  # fmt: skip
+def test_what_it_refuses(command: str, said: str) -> None:
+    with pytest.raises(McniError, match=said):
+        typed(*BASE, command)
+
+
+def test_the_fuzzer_draws_native_rules() -> None:
+    with_rules = [number for number in range(100) if "nft 'add rule" in str(chance(0, number))]
+    assert NATIVE * 50 < len(with_rules) < NATIVE * 200
