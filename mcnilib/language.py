@@ -33,7 +33,7 @@ IN_TEMPLATE = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
 """A sentence in a template of a page: what stands between `[[` and `]]`."""
 
 _ACCENTS = str.maketrans("aeiouycnsAEIOUYCNS", "áéíóúýçñšÁÉÍÓÚÝÇÑŠ")
-_KEPT = re.compile(r"(\{[^{}]*\}|<[^<>]*>)")  # the names of values, and tags
+_KEPT = re.compile(r"(\{[^{}]*\}|<[^<>]*>|%(?:\(\w+\))?[sr])")  # the names of values, also argparse's, and tags
 _LONGER = 0.3  # of its length: what a translation of a short English text takes more
 
 

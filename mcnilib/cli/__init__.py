@@ -35,7 +35,7 @@ from mcnilib.cli.common import (
     was_and_now,
     what_was,
 )
-from mcnilib.cli.parser import Parser
+from mcnilib.cli.parser import Parser, own_words_translated
 from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError, MissingExtra, printable
 from mcnilib.language import ENGLISH, LanguageError, languages, listed, mark, readers_language, spoken, tr
@@ -76,7 +76,7 @@ WRONG, INTERRUPTED, CLOSED = 2, 128 + signal.SIGINT, 128 + getattr(signal, "SIGP
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line in the reader's language and return the exit status."""
     try:
-        with spoken(_chosen_language(argv)):
+        with spoken(_chosen_language(argv)), own_words_translated():
             return _run_verb(argv)
     except LanguageError as error:
         return ended(error)
@@ -142,11 +142,12 @@ def command_line() -> Parser:
     parser = Parser(
         prog="mcni",
         description=tr("Follow packets through a Kubernetes cluster with Calico and Macvlan."),
-        epilog=EXAMPLES,
+        epilog=tr(EXAMPLES),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_language(parser)
-    parser.add_argument("--version", action="version", version=f"mcni {__version__}")
+    said = tr("show program's version number and exit")
+    parser.add_argument("--version", action="version", version=f"mcni {__version__}", help=said)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     _add_list(verbs)
     _add_run(verbs)

@@ -244,14 +244,14 @@ def _ending_in(endings: tuple[str, ...], text: str) -> Path:
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add an option for each setting of the cluster and the conversation."""
-    group = parser.add_argument_group("settings")
+    group = parser.add_argument_group(tr("settings"))
     for setting in options():
         start = tr("(default: the scenario's, else {text})", text=setting.text(setting.default))
         group.add_argument(
             f"--{setting.name}",
             *(f"--{short}" for short, name in SHORT.items() if name == setting.name),
             metavar="|".join(setting.texts) if len(setting.texts) < 5 else "VALUE",
-            help=f"{setting.help} {start}".replace("%", "%%"),
+            help=f"{tr(setting.help)} {start}".replace("%", "%%"),
         )
 
 

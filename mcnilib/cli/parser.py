@@ -4,16 +4,63 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from mcnilib.errors import printable
-from mcnilib.language import listed, tr
+from mcnilib.language import listed, mark, tr, trn
 from mcnilib.linux.text import nearest
 from mcnilib.scenarios import all_scenarios
 
 _LONGEST = 300
 """Characters of one line of a message."""
+
+OWN_WORDS = frozenset(
+    (
+        mark("usage: "),
+        mark("options"),
+        mark("positional arguments"),
+        mark("show this help message and exit"),
+        mark("show program's version number and exit"),
+        mark("argument %(argument_name)s: %(message)s"),
+        mark("the following arguments are required: %s"),
+        mark("one of the arguments %s is required"),
+        mark("expected one argument"),
+        mark("expected at most one argument"),
+        mark("expected at least one argument"),
+        mark("not allowed with argument %s"),
+        mark("ignored explicit argument %r"),
+        mark("ambiguous option: %(option)s could match %(matches)s"),
+        mark("invalid %(type)s value: %(value)r"),
+    )
+)
+"""What argparse itself says to readers of this command line; what another Python says instead stays English."""
+
+
+@contextmanager
+def own_words_translated() -> Iterator[None]:
+    """Let argparse say its own words through this catalogue while the block runs; it asks gettext's for them.
+
+    Source: argparse's source, which imports `gettext` as `_` (Python 3.11 to 3.14).
+    """
+    names = vars(argparse)
+    before = {name: names[name] for name in ("_", "ngettext")}
+    names.update(_=_own_word, ngettext=_own_number)
+    try:
+        yield
+    finally:
+        names.update(before)
+
+
+def _own_word(text: str) -> str:
+    return tr(text) if text in OWN_WORDS else text
+
+
+def _own_number(one: str, many: str, count: int) -> str:
+    if one == "expected %s argument":
+        return trn("expected %s argument", "expected %s arguments", count)
+    return one if count == 1 else many
 
 
 class Parser(argparse.ArgumentParser):

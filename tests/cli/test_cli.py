@@ -78,6 +78,35 @@ def test_the_locale_chooses_the_language_and_an_option_another(capsys, monkeypat
         assert ("šáý évérýthíñg" in capsys.readouterr().out) is found
 
 
+@pytest.mark.parametrize(
+    ("words", "plain"),
+    [
+        ("run", "the following arguments are required"),
+        ("run 7 --size", "argument --size|expected one argument"),
+        ("run 7 --depth every", "argument --depth|is none of"),
+        ("run 7 --json=1", "ignored explicit argument"),
+        ("run 7 --s 1", "ambiguous option|could match"),
+        ("list --what", "unrecognized arguments"),
+        ("run --help", "usage:|positional arguments|options:|show this help|settings:|with 1, conntrack accepts|else"),
+        ("--help", "usage:|show program's version|examples:|exit status"),
+    ],
+)
+def test_argparse_says_its_own_words_in_the_readers_language(capsys, words: str, plain: str) -> None:
+    said = []
+    for language in ("en", "en-XA"):
+        with pytest.raises(SystemExit):
+            main(["--lang", language, *words.split()])
+        said.append("".join(capsys.readouterr()))
+    assert {*re.findall(plain, said[0])} == {*plain.split("|")}
+    assert re.findall(plain, said[1]) == []
+
+
+def test_argparse_of_others_keeps_its_words(capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["--lang", "en-XA", "--help"])
+    assert argparse.ArgumentParser(prog="x").format_help().startswith("usage: x")
+
+
 def test_a_language_without_catalogue_ends_with_2(capsys) -> None:
     assert main(["--lang", "tlh", "list"]) == 2
     assert capsys.readouterr().err == "mcni: there is no catalogue for 'tlh'; there are en, en-XA\n"
