@@ -73,6 +73,10 @@ def _with_fallback(netns: Netns) -> list[Link]:
     return [link for link in netns.links if link.kind.fallback]
 
 
+TUNNEL_ROOM = 100
+"""Bytes that are enough for the outer headers of every tunnel."""
+
+
 def in_order(made: Iterable[Making]) -> list[tuple[str, list[str]]]:
     """Order the creations and group them by the namespace to run them from.
 
@@ -182,8 +186,23 @@ def _making(world: World, netns: Netns, link: Link, netns_at: _Place, standing: 
     if kind.role is DeviceRole.PROGRAM:
         tuntap = f"tuntap add dev {link.name} mode tun\nlink set dev {link.name} mtu {link.mtu}"
         return Making((netns.name,), (end,), tuntap)
-    after = ((netns.name, netns.link(kind.underlay).index),) if kind.underlay else ()
-    return Making((netns.name,), (end,), f"link add {_new(link)} type {kind.making}", after)
+    command = f"link add {_new(link)} type {kind.making}"
+    if not kind.underlay:
+        return Making((netns.name,), (end,), command)
+    under = netns.link(kind.underlay)
+    return Making((netns.name,), (end,), _with_room(command, link, under), ((netns.name, under.index),))
+
+
+def _with_room(command: str, link: Link, under: Link) -> str:
+    """Return the lines that make a tunnel whose MTU the device below has no room for; it has room while they run.
+
+    A new tunnel gets no larger MTU than the device below leaves; one that exists keeps its own when that one's shrinks.
+    Source: vxlan_config_apply() in drivers/net/vxlan/vxlan_core.c (Linux 6.18).
+    """
+    if under.mtu >= link.mtu + TUNNEL_ROOM:
+        return command
+    widened = f"link set dev {under.name} mtu {link.mtu + TUNNEL_ROOM}"
+    return f"{widened}\n{command}\nlink set dev {under.name} mtu {under.mtu}"
 
 
 def _pair(world: World, netns: Netns, link: Link, netns_at: _Place) -> Making | None:
