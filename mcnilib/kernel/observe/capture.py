@@ -150,11 +150,24 @@ def probe_table(*, tracked: bool) -> str:
 
 
 def read_ip_counters() -> dict[str, int]:
-    """Read the IP counters of the current namespace, as `nstat -az` prints them."""
+    """Read the IP counters of the current namespace, as `nstat -az` prints them, and one of connection tracking's."""
     counters: dict[str, int] = {}
     for path in ("/proc/thread-self/net/snmp", "/proc/thread-self/net/netstat"):
         lines = Path(path).read_text().splitlines()
         for names, values in zip(lines[::2], lines[1::2], strict=True):
             prefix = names.split(":")[0].removesuffix("Ext")
             counters |= {f"{prefix}{n}": int(v) for n, v in zip(names.split()[1:], values.split()[1:], strict=True)}
-    return counters
+    return counters | {INSERT_FAILED: _failed_inserts()}
+
+
+INSERT_FAILED = "insert_failed"
+"""Packets dropped because their connection could not be stored, as `conntrack -S` prints them."""
+
+
+def _failed_inserts() -> int:
+    """Sum what the CPUs count. Source: ct_cpu_seq_show() in net/netfilter/nf_conntrack_standalone.c."""
+    path = Path("/proc/thread-self/net/stat/nf_conntrack")
+    if not path.exists():
+        return 0
+    names, *lines = (line.split() for line in path.read_text().splitlines())
+    return sum(int(line[names.index(INSERT_FAILED)], 16) for line in lines)

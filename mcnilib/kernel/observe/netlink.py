@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from mcnilib.linux.netfilter.conntrack import ConnTuple, Entry
+from mcnilib.linux.netfilter.conntrack import ConnTuple, Entry, Zone
 from mcnilib.linux.netfilter.conntrack_tcp import TcpConntrack, TcpTrack
 from mcnilib.linux.packet import PROTOCOL_NAMES
 
@@ -27,6 +27,9 @@ CONNTRACK, ACCOUNTING, NFTABLES = 1, 7, 10
 GETRULE, NEWRULE, TRACE = 7, 6, 17
 
 GET_CONNECTION, NESTED = 1, 0x8000
+
+CTA_ZONE, CTA_TUPLE_ZONE = 18, 3
+"""The zone of a connection; one that only a direction has is part of its tuple."""
 
 REQUEST_DUMP, REQUEST_CREATE = 0x1 | 0x300, 0x1 | 0x4 | 0x400
 
@@ -186,21 +189,23 @@ def _until_done(sock: socket.socket) -> Iterator[tuple[int, bytes]]:
 
 
 def new_connections(sock: socket.socket) -> Iterator[bytes]:
-    """Yield the original tuple, as netlink writes it, of each connection that was stored."""
+    """Yield the original tuple and the zone, as one asks netlink with, of each connection that was stored."""
     for kind, body in messages(sock):
         if kind == CONNTRACK << 8 and body[0] == socket.AF_INET:
-            yield attributes(body[4:])[1]
+            attrs = attributes(body[4:])
+            zone = _attribute(CTA_ZONE, attrs[CTA_ZONE]) if CTA_ZONE in attrs else b""
+            yield _attribute(1 | NESTED, attrs[1]) + zone
 
 
-def connections(tuples: Iterable[bytes]) -> Iterator[Entry]:
-    """Ask the current namespace for the connections with these original tuples; those that are gone are left out.
+def connections(asked: Iterable[bytes]) -> Iterator[Entry]:
+    """Ask the current namespace for these connections; those that are gone are left out.
 
     Events would not do: what a packet changed is told with the next one if the packet is dropped on its way.
     Source: nf_ct_deliver_cached_events().
     """
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER) as sock:
-        for original in tuples:
-            body = struct.pack("!BBH", socket.AF_INET, 0, 0) + _attribute(1 | NESTED, original)
+        for wanted in asked:
+            body = struct.pack("!BBH", socket.AF_INET, 0, 0) + wanted
             sock.send(struct.pack("=IHHII", 16 + len(body), CONNTRACK << 8 | GET_CONNECTION, 0x1, 1, 0) + body)
             for kind, data in _split(sock.recv(1 << 16)):
                 if kind == CONNTRACK << 8:
@@ -222,6 +227,7 @@ def _entry(attrs: Attributes) -> Entry:
         snat=bool(status & 16),
         dnat=bool(status & 32),
         expires=float(big_endian(attrs.get(7))),
+        zone=Zone(*(big_endian(attrs.get(CTA_ZONE) or attributes(attrs[way]).get(CTA_TUPLE_ZONE)) for way in (1, 2))),
     )
 
 

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 from mcnilib.kernel.lab.lab import Lab
 from mcnilib.kernel.lab.readback import ListingMismatch, read_back
 from mcnilib.kernel.lab.workers import Worker
-from mcnilib.kernel.observe.capture import ARP_REPLY, ARP_REQUEST, read_ip_counters
+from mcnilib.kernel.observe.capture import ARP_REPLY, ARP_REQUEST, Captured, read_ip_counters
 from mcnilib.kernel.observe.conversation import Heard, Talk
 from mcnilib.kernel.observe.decode import ECHO_REPLY, ECHO_REQUEST, VXLAN_PORT
 from mcnilib.kernel.observe.netlink import connections
@@ -57,7 +57,9 @@ def observe(lab: Lab, flow: Flow, listeners: Sequence[Listener], *, ident: int =
         _stop_asking(lab)
     rises = {name: {key: after[name][key] - count for key, count in old.items()} for name, old in before.items()}
     lab.errors += sum(rise.get("IpInNoRoutes", 0) for rise in rises.values())
-    journeys = _journeys(lab, flow, listeners, heard, rises) or (_never_sent(flow, heard),)
+    stored = {name: {entry.original for entry in entries} for name, entries in tables}
+    telling = Telling(lab.world, rises, _captured(lab), lab.running(), stored)
+    journeys = _journeys(lab, flow, listeners, heard, telling) or (_never_sent(flow, heard),)
     return Trace(journeys, _judge(journeys, heard), tables)
 
 
@@ -86,12 +88,15 @@ def _connections(lab: Lab) -> tuple[tuple[str, tuple[Entry, ...]], ...]:
     return tuple(tables)
 
 
-def _journeys(lab: Lab, flow: Flow, listeners: Sequence[Listener], heard: Heard, rises: Counts) -> tuple[Journey, ...]:
-    watches = lab.watches.values()
-    frames = [frame for watch in watches for frame in watch.frames]
-    paths = packet_paths(lab.world, frames, (visit for watch in watches for visit in traversals(watch)))
-    arps = [frame for frame in frames if frame.seen is None]
-    telling = Telling(lab.world, rises, arps, lab.running())
+def _captured(lab: Lab) -> list[Captured]:
+    return [frame for watch in lab.watches.values() for frame in watch.frames]
+
+
+def _journeys(
+    lab: Lab, flow: Flow, listeners: Sequence[Listener], heard: Heard, telling: Telling
+) -> tuple[Journey, ...]:
+    seen = (visit for watch in lab.watches.values() for visit in traversals(watch))
+    paths = packet_paths(lab.world, _captured(lab), seen)
     own = frozenset(a.ip for link in lab.world[flow.netns].links for a in link.addresses)
     return _number([telling.journey(path, heard.started) for path in paths], flow, listeners, own)
 

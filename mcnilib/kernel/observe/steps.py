@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 
-from mcnilib.kernel.observe.capture import ARP_REPLY, ARP_REQUEST, Captured
+from mcnilib.kernel.observe.capture import ARP_REPLY, ARP_REQUEST, INSERT_FAILED, Captured
 from mcnilib.kernel.observe.decode import VXLAN_PORT, Decoded
 from mcnilib.kernel.observe.path import Cabling, PacketPath
 from mcnilib.kernel.observe.traversal import Hit, Traversal
+from mcnilib.linux.netfilter.conntrack import ConnState, ConnTuple, tuple_of
 from mcnilib.linux.packet import Packet
 from mcnilib.trace.trace import Fate, Journey, Stage, Step, Tunnelled
 from mcnilib.world.world import World
@@ -28,13 +29,21 @@ ENDS = (
 class Telling:
     """Turns paths into journeys.
 
-    `rises` are the counters of the conversation, `arps` the ARP messages seen, `running` the devices with a carrier.
+    `rises` are the counters of the conversation, `frames` what was captured, `running` the devices with a carrier,
+    `stored` the connections of each namespace by what began them.
     """
 
-    def __init__(self, world: World, rises: Counts, arps: Iterable[Captured], running: Set[tuple[str, str]]) -> None:
+    def __init__(
+        self,
+        world: World,
+        rises: Counts,
+        frames: Iterable[Captured],
+        running: Set[tuple[str, str]],
+        stored: Mapping[str, Set[ConnTuple]],
+    ) -> None:
         """Keep what explains the end of a packet that no rule dropped."""
-        self.cabling, self.rises, self.running = Cabling(world), rises, running
-        messages = list(arps)
+        self.cabling, self.rises, self.running, self.stored = Cabling(world), rises, running, stored
+        messages = [frame for frame in frames if frame.seen is None]
         answered = {(f.netns, f.dev) for f in messages if not f.out and f.arp[0] == ARP_REPLY}
         self.asked = {(f.netns, f.dev): f.arp[1] for f in messages if f.out and f.arp[0] == ARP_REQUEST}
         self.unanswered = {device: ip for device, ip in self.asked.items() if device not in answered}
@@ -89,6 +98,9 @@ class Telling:
 
     def _silent_end(self, visit: Traversal, packet: Packet) -> Step:
         """Explain an end that no rule caused."""
+        if self._not_stored(visit):
+            text = "its connection cannot be stored beside another one"
+            return Step(visit.netns, Stage.CONNTRACK, text, packet, packet, iif=visit.iif, fate=Fate.DROPPED)
         if "INPUT" in visit.passed:
             refused = packet.proto == "udp" and self.rises.get(visit.netns, {}).get("UdpNoPorts")
             if packet.dport == VXLAN_PORT and visit.netns in self.cabling.listening:
@@ -109,6 +121,12 @@ class Telling:
         return Step(
             visit.netns, Stage.ROUTE, "vanishes; no counter says why", packet, packet, iif=visit.iif, fate=Fate.DROPPED
         )
+
+
+    def _not_stored(self, visit: Traversal) -> bool:
+        """Tell whether a packet began a connection that is not there, while storing one failed."""
+        began = [*visit.states.values()][-1:] == [ConnState.NEW] and self.rises.get(visit.netns, {}).get(INSERT_FAILED)
+        return bool(began) and tuple_of(visit.packet) not in self.stored.get(visit.netns, ())
 
 
 def _made(path: PacketPath) -> Packet:

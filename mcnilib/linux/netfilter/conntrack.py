@@ -205,6 +205,15 @@ class Conntrack:
         """Put an existing connection into the table, as `conntrack -I` would."""
         self.confirm(self._add(entry))
 
+    def clashes(self, number: int) -> bool:
+        """Tell whether another connection has one of a new one's directions: zones kept it from being found.
+
+        Source: __nf_conntrack_confirm().
+        """
+        new = self._entries[number]
+        hits = (self._index[key] for key in new.keys if key in self._index)
+        return any(self._entries[other].zone[reply] == new.zone[reply] for other, reply in hits)
+
     def confirm(self, number: int) -> None:
         """Store a new connection: it survived all hooks. Source: __nf_conntrack_confirm()."""
         entry = self._entries[number]

@@ -390,6 +390,7 @@ class Wire:
         if back or (station and sticks):
             only = ingress if back or not station else station.port
             ports = [port for port in ports if port.name == only]
+        _refuse_hairpin(netns, [port for port in ports if port.name == ingress], sight)
         ends = {port.name: self._leave_by(netns, bridge, port, sight) for port in ports}
         if back or station is None or sticks:
             return ends
@@ -406,6 +407,15 @@ class Wire:
             )
             return {"": [Unknown(reason, collect="")]}
         return {station.port: here}
+
+
+def _refuse_hairpin(netns: str, back: list[Link], sight: _Sight) -> None:
+    """Refuse a frame that a hairpin port sends back to a switch: that learns its sender there and loses answers."""
+    if any(port.kind.role is not DeviceRole.PAIR for port in back):
+        names = {"port": back[0].name, "netns": netns, "mac": sight.frame.src}
+        raise Unsupported(
+            tr("{port} of {netns} has hairpin on, and the switch behind it takes {mac} to be there", **names)
+        )
 
 
 def _refuse_shown(netns: str, bridge: Link, promiscuous: bool) -> None:

@@ -140,12 +140,24 @@ class Hook:
         return True
 
     def confirm(self, entry: HookEntry) -> bool:
-        """Store a new connection."""
+        """Store a new connection; False when another one has its addresses and ports: Linux drops the packet."""
         tracked, table = self.skb.tracked, self.host.connections
-        if tracked and tracked.number and not tracked.reply and not table[tracked.number].confirmed:
-            table.confirm(tracked.number)
-            self._note(tr("connection stored"))
+        if not tracked or not tracked.number or tracked.reply or table[tracked.number].confirmed:
+            return True
+        if table.clashes(tracked.number):
+            return self._clash()
+        table.confirm(tracked.number)
+        self._note(tr("connection stored"))
         return True
+
+    def _clash(self) -> bool:
+        """Drop a packet whose connection cannot be stored. Source: nf_ct_resolve_clash(), which helps UDP alone."""
+        if self.skb.packet.proto == "udp":
+            host = self.host.name
+            raise Unsupported(tr("a new connection of {host} with the addresses and ports of another one", host=host))
+        self._note(tr("dropped: another connection has these addresses and ports, in another zone"))
+        self.log.amend(fate=Fate.DROPPED)
+        return False
 
     def _note(self, action: str, before: Packet | None = None) -> None:
         """Note what conntrack or NAT did; `before` is the packet as it was, where it was changed."""

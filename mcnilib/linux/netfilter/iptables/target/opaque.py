@@ -126,7 +126,7 @@ CT = _opaque(
     tracks=True,
     tables=("raw",),
     hooks=("PREROUTING", "OUTPUT"),
-    samples=("--notrack",),  # what the lab reads of a connection does not tell its zone
+    samples=("--notrack", "--zone 1|2", "--zone-orig 1", "--zone-reply 2"),
 )
 
 OPAQUE_TARGETS = (
