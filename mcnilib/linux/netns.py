@@ -177,6 +177,11 @@ class Netns:
     def _numbers(self) -> dict[str, int]:
         return {}
 
+    @property
+    def may_filter(self) -> bool:
+        """Whether there are rules of netfilter, of any backend, or nobody knows whether there are."""
+        return bool(self.ip4.tables or self.ip4.legacy or self.ip4.nft) or any(gap.rules for gap in self.missing)
+
     def number(self, key: str) -> int:
         """Return the value of a numeric sysctl."""
         if key not in self._numbers:

@@ -155,7 +155,8 @@ class _Reader:
                 netns = netns.but(links=tuple(map(self._without_entries, netns.links)))
             if row.stem == "ip-route" and self.how.partial:
                 self._compare(netns)
-        return netns.but(missing=tuple(self.gaps), unseen=tuple(self._unseen()))
+        netns = netns.but(missing=tuple(self.gaps), unseen=tuple(self._unseen()))
+        return netns.but(links=tuple(self._shown(netns, link) for link in netns.links))
 
     def fill(self, netns: Netns, row: ListingRow, parse: Parse | None = None) -> Netns:
         """Read one listing into the namespace; `parse` is how, if not as the listing says."""
@@ -257,6 +258,14 @@ class _Reader:
             place=self.place.name,
             link=link.name,
         )
+        return self._known(link, Gap(missing), {})
+
+    def _shown(self, netns: Netns, link: Link) -> Link:
+        """Return a bridge as one nobody knows where no sysctl tells whether iptables sees what crosses it."""
+        if not (self.how.whole and link.is_bridge and netns.may_filter) or self._path(ROWS["sysctl"]):
+            return link
+        names = {"place": self.place.name, "link": link.name}
+        missing = tr("{place}/sysctl.txt is not in the snapshot: does iptables see what crosses {link}?", **names)
         return self._known(link, Gap(missing), {})
 
     def _path(self, row: ListingRow) -> str:

@@ -14,10 +14,10 @@ from mcnilib.linux.chance import Chance
 from mcnilib.linux.netfilter.conntrack import Entry
 from mcnilib.linux.netns import Netns
 from mcnilib.trace.branches import follow
+from mcnilib.trace.devices.bridge import shown_to_iptables
 from mcnilib.trace.flow import Flow, Listener
 from mcnilib.trace.run import Run
 from mcnilib.trace.sizes import in_sizes
-from mcnilib.trace.stack.ethernet import shown_to_iptables
 from mcnilib.trace.trace import Outcome, Trace, Verdict
 from mcnilib.world.world import World
 

@@ -52,13 +52,26 @@ def normalise(journey: Journey, ports: set[int], tracked: set[str]) -> Normalise
 
 def _crossings(steps: Sequence[Step], ports: set[int]) -> tuple[str, ...]:
     """Tell the devices crossed; captures cannot tell two equal packets on one device apart, so equal ones are one."""
-    crossings = (_crossing(s, ports) for s in steps if s.stage in (Stage.DEVICE, Stage.TUNNEL) and not _lost(s))
-    return tuple(crossing for crossing, _ in groupby(crossings))
+    shown = [s for s in steps if s.stage in (Stage.DEVICE, Stage.TUNNEL) and not _lost(s)]
+    if steps[-1].stage is Stage.NETFILTER and steps[-1].hook == "PREROUTING" and shown:
+        shown[-1] = _before_bridge(shown[-1])
+    return tuple(crossing for crossing, _ in groupby(_crossing(step, ports) for step in shown))
+
+
+def _before_bridge(step: Step) -> Step:
+    """Return a crossing up to the first device of the namespace it ends in: iptables may see a packet before a bridge.
+
+    Source: br_nf_pre_routing() in net/bridge/br_netfilter_hooks.c.
+    """
+    if step.to is None:
+        return step
+    first = next((place for place in step.path if place[0] == step.to[0] and place != step.path[0]), step.to)
+    return step._replace(to=first, path=step.path[: step.path.index(first) + 1] if first in step.path else step.path)
 
 
 def _lost(step: Step) -> bool:
-    """Tell whether a packet came to the port of a tunnel and no device took it: no device shows it."""
-    return step.stage is Stage.TUNNEL and step.fate is Fate.DROPPED and not step.oif
+    """Tell whether no device shows that a packet was lost: no tunnel took it, or a bridge had no port for it."""
+    return step.stage in (Stage.TUNNEL, Stage.DEVICE) and step.fate is Fate.DROPPED and not step.oif
 
 
 def _direction(journey: Journey) -> str:
@@ -147,6 +160,8 @@ def _silent(step: Step, *, forwarded: bool) -> bool:
 
     Source: ip_route_input_slow() in net/ipv4/route.c, __fib_validate_source() in net/ipv4/fib_frontend.c.
     """
+    if step.stage is Stage.DEVICE and _lost(step):
+        return True
     if step.stage is Stage.ROUTE and forwarded:
         uncounted = getattr(step.line, "type", "") in UNCOUNTED or getattr(step.line, "action", "") == "prohibit"
         return step.fate is Fate.DROPPED or (step.fate is Fate.UNREACHABLE and uncounted)

@@ -82,11 +82,8 @@ ALONE = 0.03
 GOES_ON = 0.25
 """How often more is said after the first exchange."""
 
-SHOWN_BRIDGES = 0.0
-"""How often iptables sees what crosses bridges, where there are any.
-
-Not now: in a few of a thousand such worlds the observer tells the devices of a bridge otherwise than the model.
-"""
+SHOWN_BRIDGES = 0.25
+"""How often iptables sees what crosses bridges, where there are any."""
 
 _TABLES = ("main", "77", "88")
 

@@ -15,7 +15,7 @@ from mcnilib.kernel.observe.capture import Captured
 from mcnilib.kernel.observe.decode import Fingerprint
 from mcnilib.kernel.observe.traversal import Traversal
 from mcnilib.linux.device.base import DeviceRole
-from mcnilib.trace.stack.ethernet import shown_to_iptables
+from mcnilib.trace.devices.bridge import shown_to_iptables
 from mcnilib.world.world import World
 
 _PAUSE = 150_000_000

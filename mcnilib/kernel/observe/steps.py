@@ -122,7 +122,6 @@ class Telling:
             visit.netns, Stage.ROUTE, "vanishes; no counter says why", packet, packet, iif=visit.iif, fate=Fate.DROPPED
         )
 
-
     def _not_stored(self, visit: Traversal) -> bool:
         """Tell whether a packet began a connection that is not there, while storing one failed."""
         began = [*visit.states.values()][-1:] == [ConnState.NEW] and self.rises.get(visit.netns, {}).get(INSERT_FAILED)

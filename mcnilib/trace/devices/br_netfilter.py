@@ -102,7 +102,10 @@ def _port_out(at: Recorder, bridge: Link, frame: Frame) -> Link | None:
     if by_port and host.has_rules("FORWARD", "POSTROUTING"):  # it goes to all ports, and one may answer it
         raise Unsupported(tr("rules of {host} see what {bridge} sends to {mac}, which no device takes", **names))
     action = tr("{bridge} has no port for {mac} but the one through which it came in", **names)
-    at.note(Stage.DEVICE, action, iif=bridge.name, fate=Fate.DROPPED, what=Framed(frame.src, frame.dst))
+    if by_port:
+        action = tr("{bridge} sends to all its ports what is for {mac}, and no device takes it", **names)
+    what, first = Framed(frame.src, frame.dst), next(iter(by_port), "")
+    at.note(Stage.DEVICE, action, iif=bridge.name, oif=first, fate=Fate.DROPPED, what=what)
     return None
 
 

@@ -20,9 +20,8 @@ from mcnilib.language import tr
 from mcnilib.linux.device.base import BROADCAST_MAC, NO_END, Child, DeviceRole, Frame, Passage
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.device.port import NO_PORT
-from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
-from mcnilib.linux.sysctl import BRIDGE_CALLS
+from mcnilib.trace.devices.bridge import refuse_hairpin, refuse_shown, refuse_twin, shown_to_iptables
 from mcnilib.trace.devices.cables import Cables, NamedDevice, Sibling
 from mcnilib.trace.devices.vlan_filter import let_in, let_out
 from mcnilib.world.world import Port, World
@@ -313,6 +312,7 @@ class Wire:
         if sight.path[-1] != (netns, port.name):  # a macvlan child
             sight = sight.at(netns, port.name)
         self._refuse_circle(netns, port, sight)
+        refuse_twin(netns, self.cables.ports.get((netns, port.master), []), port, sight.frame.src)
         shown = sight.frame.carries_ip and not sight.tags and shown_to_iptables(self.cables.namespaces[netns], bridge)
         tags = let_in(netns, bridge, port, sight.tags)
         if isinstance(tags, str):
@@ -325,7 +325,7 @@ class Wire:
             return self._pass_up(netns, bridge, sight)
         promiscuous = bool(bridge.hidden) or (netns, bridge.index) in self.cables.children
         if shown:
-            _refuse_shown(netns, bridge, promiscuous)
+            refuse_shown(netns, bridge, promiscuous)
             return [Crossing(netns, port, sight.path)]
         up = self._pass_up(netns, bridge, sight) if promiscuous else []
         return up + self._forward(netns, bridge, port.name, sight)
@@ -390,7 +390,7 @@ class Wire:
         if back or (station and sticks):
             only = ingress if back or not station else station.port
             ports = [port for port in ports if port.name == only]
-        _refuse_hairpin(netns, [port for port in ports if port.name == ingress], sight)
+        refuse_hairpin(netns, [port for port in ports if port.name == ingress], sight.frame.src)
         ends = {port.name: self._leave_by(netns, bridge, port, sight) for port in ports}
         if back or station is None or sticks:
             return ends
@@ -407,23 +407,6 @@ class Wire:
             )
             return {"": [Unknown(reason, collect="")]}
         return {station.port: here}
-
-
-def _refuse_hairpin(netns: str, back: list[Link], sight: _Sight) -> None:
-    """Refuse a frame that a hairpin port sends back to a switch: that learns its sender there and loses answers."""
-    if any(port.kind.role is not DeviceRole.PAIR for port in back):
-        names = {"port": back[0].name, "netns": netns, "mac": sight.frame.src}
-        raise Unsupported(
-            tr("{port} of {netns} has hairpin on, and the switch behind it takes {mac} to be there", **names)
-        )
-
-
-def _refuse_shown(netns: str, bridge: Link, promiscuous: bool) -> None:
-    """Refuse a bridge with more than ports to send to, where iptables sees its packets, and one that filters VLANs."""
-    if promiscuous or bridge.kind.filters_vlans:
-        sees = tr("iptables of {netns} sees what crosses the bridge {bridge}", netns=netns, bridge=bridge.name)
-        more = tr("filters VLANs") if bridge.kind.filters_vlans else tr("hands it to devices on it too")
-        raise Unsupported(tr("{sees}, which {more}", sees=sees, more=more))
 
 
 def _wants(link: Link, child: Child, frame: Frame) -> bool:
@@ -444,12 +427,3 @@ def _copies(children: list[Sibling], frame: Frame) -> tuple[list[tuple[str, Link
 
 def _all(parts: Iterable[_Ends]) -> _Ends:
     return list(chain.from_iterable(parts))
-
-
-def shown_to_iptables(netns: Netns, bridge: Link) -> bool:
-    """Tell whether what crosses a bridge of the namespace passes its iptables rules, as with the module br_netfilter.
-
-    Where nobody knows the rules it does, too. Source: br_nf_pre_routing() in net/bridge/br_netfilter_hooks.c.
-    """
-    rules = bool(netns.ip4.tables) or any(gap.rules for gap in netns.missing)
-    return rules and (bridge.kind.calls_iptables or netns.number(BRIDGE_CALLS) != 0)

@@ -17,11 +17,12 @@ from mcnilib.linux.packet import is_large
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.nexthop import next_hop
 from mcnilib.linux.routing.route import Route, RouteType
+from mcnilib.trace.devices.bridge import shown_to_iptables
 from mcnilib.trace.devices.ipvlan import hand_over
 from mcnilib.trace.devices.program import to_program
 from mcnilib.trace.devices.wireguard import not_sent
 from mcnilib.trace.stack import tunnel
-from mcnilib.trace.stack.ethernet import Crossing, Receiver, shown_to_iptables
+from mcnilib.trace.stack.ethernet import Crossing, Receiver
 from mcnilib.trace.stack.fragment import TooLong, fits, fits_tunnel, lost_on
 from mcnilib.trace.stack.host import Arrival, AtPort, Departure, Host, Position, Skb
 from mcnilib.trace.stack.icmp import icmp_send
