@@ -311,8 +311,7 @@ class Wire:
             return []
         if sight.path[-1] != (netns, port.name):  # a macvlan child
             sight = sight.at(netns, port.name)
-        self._refuse_circle(netns, port, sight)
-        refuse_twin(netns, self.cables.ports.get((netns, port.master), []), port, sight.frame.src)
+        self._refuse_unmodelled(netns, port, sight)
         shown = sight.frame.carries_ip and not sight.tags and shown_to_iptables(self.cables.namespaces[netns], bridge)
         tags = let_in(netns, bridge, port, sight.tags)
         if isinstance(tags, str):
@@ -335,8 +334,9 @@ class Wire:
         bridge = self.cables.by_name[netns, port.master]
         return self._by_port(netns, bridge, port.name, _Sight(frame, ((netns, port.name),)))
 
-    def _refuse_circle(self, netns: str, port: Link, sight: _Sight) -> None:
-        """Refuse a frame that gets to a bridge again: without STP, copies of it go round for ever."""
+    def _refuse_unmodelled(self, netns: str, port: Link, sight: _Sight) -> None:
+        """Refuse a frame that gets to a bridge again: without STP, copies of it go round for ever; or from two places."""
+        refuse_twin(netns, self.cables.ports.get((netns, port.master), []), port, sight.frame.src)
         before = (self.cables.by_name.get(hop) for hop in sight.path if hop[0] == netns and hop[1] != port.name)
         again = sight.path.count((netns, port.name)) > 1
         if again or any(link and link.master == port.master for link in before):
