@@ -100,7 +100,10 @@ def _words(some: Iterable[Answer]) -> str:
 
 
 def _told(name: str, files: _Files) -> bool:
-    """Tell whether other listings tell of the devices in this one: of a macvlan in mode passthru none does."""
+    """Tell whether an answer shows that a listing is not there: other listings tell of the devices in it, of a macvlan
+    in mode passthru none does; that nobody listed the rules of nft is said beside an answer, and changes none."""
+    if name.endswith("/nft.txt"):
+        return False
     return not name.endswith("/ip-address.txt") or "macvlan mode passthru" not in files[name]
 
 
