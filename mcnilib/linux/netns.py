@@ -20,11 +20,12 @@ from mcnilib.linux.chance import Range
 from mcnilib.linux.device.base import DeviceRole
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.device.nic import Loopback
-from mcnilib.linux.netfilter.hooks import HOOKS, LEGACY, HookEntry, HookKind, hook_entries
+from mcnilib.linux.netfilter.hooks import HOOKS, IPVS, LEGACY, HookEntry, HookKind, hook_entries
 from mcnilib.linux.netfilter.ipset import IpSet
 from mcnilib.linux.netfilter.iptables.match.set import InSet
 from mcnilib.linux.netfilter.iptables.rule import Table, asks_for_tracking
 from mcnilib.linux.netfilter.iptables.target.tproxy import Tproxy
+from mcnilib.linux.netfilter.ipvs.service import VirtualServer
 from mcnilib.linux.netfilter.nftables.rule import NftTable
 from mcnilib.linux.origin import KERNEL, Origin
 from mcnilib.linux.routing.fib import Fib, derived_routes
@@ -51,6 +52,7 @@ class Family:
     tables: tuple[Table, ...] = ()  # netfilter: raw, mangle, nat, filter; absent means empty with policy ACCEPT
     legacy: tuple[Table, ...] = ()  # those of iptables-legacy, where iptables-nft has rules as well
     nft: tuple[NftTable, ...] = ()  # native tables of the families ip and inet, in the order nft prints them
+    ipvs: tuple[VirtualServer, ...] = ()  # in the order ipvsadm prints them
     learned: tuple[Neigh, ...] = ()  # neighbours ARP knew when this was collected: those are not asked for
 
     @cached_property
@@ -80,13 +82,17 @@ class Family:
     @cached_property
     def hooks(self) -> Mapping[str, tuple[HookEntry, ...]]:
         """What stands at each netfilter hook, in the order packets meet it."""
-        if not self.nft:
+        if not self.nft and not self.ipvs:
             return hook_entries(tuple(self.by_name), self.tracks)
         names = dict.fromkeys((*self.by_name, *(["nat"] if any(map(self.native_nat, HOOKS)) else [])))
         return {
-            hook: tuple(sorted((*self._native_at(hook, HookKind.CHAIN), *entries), key=attrgetter("priority")))
+            hook: tuple(sorted((*self._more_at(hook), *entries), key=attrgetter("priority")))
             for hook, entries in hook_entries(tuple(names), self.tracks).items()
         }
+
+    def _more_at(self, hook: str) -> tuple[HookEntry, ...]:
+        """Return what stands at a hook beside iptables, conntrack and NAT."""
+        return (*self._native_at(hook, HookKind.CHAIN), *(IPVS.get(hook, ()) if self.ipvs else ()))
 
     @cached_property
     def _native_entries(self) -> tuple[tuple[str, HookEntry], ...]:

@@ -23,7 +23,7 @@ from mcnilib.linux.unmodelled import Gap
 
 _SWITCH, _BYTE, _INT, _SECONDS = (0, 1), (0, 255), (-(2**31), 2**31 - 1), (0, 2**31 // 1000)
 
-NETFILTER = "net.netfilter.nf_conntrack_"
+NETFILTER, VS = "net.netfilter.nf_conntrack_", "net.ipv4.vs."
 
 OF_SIZES = tuple(
     f"net.ipv4.{name}" for name in ("ip_forward_use_pmtu", "ip_no_pmtu_disc", "tcp_mtu_probing", "tcp_timestamps")
@@ -140,6 +140,11 @@ GLOBAL = {
     ),
     "net.ipv4.tcp_timestamps": ("1", mark("let each TCP segment carry the time: 12 bytes")),
     "net.ipv4.udp_l3mdev_accept": ("0", mark("let UDP servers that are bound to no VRF take what comes by one")),
+    VS + "conn_reuse_mode": ("1", mark("IPVS chooses anew for a SYN of a connection that is over")),
+    VS + "conntrack": ("0", mark("conntrack keeps the connections that IPVS forwards")),
+    VS + "expire_nodest_conn": ("0", mark("IPVS forgets connections whose server is gone, when a packet comes")),
+    VS + "expire_quiescent_template": ("0", mark("IPVS forgets which server a client has, when its weight is 0")),
+    VS + "snat_reroute": ("1", mark("IPVS looks up the route of an answer again, with its new source")),
     NETFILTER + "acct": ("0", mark("count packets and bytes of connections")),
     NETFILTER + "generic_timeout": ("600", mark("seconds a connection of another protocol is remembered")),
     NETFILTER + "icmp_timeout": ("30", mark("seconds an ICMP exchange is remembered")),
@@ -319,8 +324,9 @@ def inherited(settings: tuple[Setting, ...], dev: str) -> tuple[Setting, ...]:
 
 
 def print_settings(settings: tuple[Setting, ...], devices: Iterable[str]) -> str:
-    """Print every modelled sysctl as `sysctl -a` does, by key."""
-    keys = [*GLOBAL, *(conf_key(name, dev) for name in CONF for dev in ("all", "default", *devices))]
+    """Print every modelled sysctl as `sysctl -a` does, by key; those of IPVS where one was written."""
+    shown = (key for key in GLOBAL if not key.startswith(VS) or any(entry.key.startswith(VS) for entry in settings))
+    keys = [*shown, *(conf_key(name, dev) for name in CONF for dev in ("all", "default", *devices))]
     keyed = by_key(settings)
     entries = [stored(keyed, key) for key in dict.fromkeys(keys)]
     return "".join(f"{entry}\n" for entry in sorted(entries, key=lambda entry: entry.key) if entry.value)

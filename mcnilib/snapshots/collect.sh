@@ -35,7 +35,8 @@ ipv4='fib_multipath_hash_fields fib_multipath_hash_policy fib_multipath_use_neig
     tcp_keepalive_intvl tcp_keepalive_probes tcp_keepalive_time tcp_l3mdev_accept tcp_max_syn_backlog tcp_migrate_req
     tcp_min_snd_mss tcp_mtu_probing tcp_no_metrics_save tcp_orphan_retries tcp_retries[12] tcp_rfc1337 tcp_rto_max_ms
     tcp_rto_min_us tcp_sack tcp_syn_linear_timeouts tcp_syn_retries tcp_synack_retries tcp_syncookies tcp_timestamps
-    tcp_tw_reuse tcp_window_scaling udp_early_demux udp_l3mdev_accept'
+    tcp_tw_reuse tcp_window_scaling udp_early_demux udp_l3mdev_accept
+    vs[.]conn_reuse_mode vs[.]conntrack vs[.]expire_nodest_conn vs[.]expire_quiescent_template vs[.]snat_reroute'
 conntrack='acct buckets checksum count events expect_max generic_timeout gre_timeout gre_timeout_stream helper
     icmp_timeout log_invalid max sctp_timeout_[a-z_]+ tcp_be_liberal tcp_ignore_invalid_rst tcp_loose tcp_max_retrans
     tcp_timeout_[a-z_]+ udp_timeout udp_timeout_stream'
@@ -106,6 +107,8 @@ collect() {
     # those of ebtables have no such list: a module of theirs is in use while its table has rules
     if grep -q ^ebtable_ /proc/modules 2>/dev/null; then show ebtables-legacy.txt grep ^ebtable_ /proc/modules; fi
     if has nft; then show nft.txt sh -c "$tables"; fi
+    # ipvsadm would load the module
+    if has ipvsadm; then show ipvsadm.txt sh -c '[ ! -e /proc/net/ip_vs ]||ipvsadm -Sn'; fi
     show nft.json nft -j list ruleset
     show tc.txt tc qdisc show
     if has tc; then show tc-filter.txt sh -c "$filters"; fi

@@ -45,6 +45,7 @@ class Stage(Enum):
     CONNTRACK = "conntrack"
     NETFILTER = "netfilter"
     NAT = "nat"  # address rewritten because of an existing connection
+    IPVS = "IPVS"  # a virtual server: address rewritten, or no server takes it
     ARP = "arp"
     DEVICE = mark("device")  # the frame leaves through one device and arrives at another
     TUNNEL = mark("tunnel")  # encapsulated or decapsulated

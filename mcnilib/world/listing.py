@@ -27,6 +27,7 @@ from mcnilib.linux.device.link import parse_links, print_links
 from mcnilib.linux.netfilter.hooks import LEGACY
 from mcnilib.linux.netfilter.ipset import parse_sets, print_sets
 from mcnilib.linux.netfilter.iptables.save import parse_tables, print_tables
+from mcnilib.linux.netfilter.ipvs.service import RealServer, VirtualServer, parse_services, print_services
 from mcnilib.linux.netfilter.nftables.rule import print_ruleset
 from mcnilib.linux.netfilter.nftables.text.ruleset import read_ruleset
 from mcnilib.linux.netns import Netns
@@ -87,7 +88,7 @@ class ListingRow:
     json: Callable[[JsonObject], Iterable[str]] | None = None
     shown: tuple[ShellCommand, ...] = ()
     read_back: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # its name in the lab -> what is run there
-    line: type | None = None
+    line: type | tuple[type, ...] = ()
     evidence: Callable[[Any], str] = str
     unseen: Unseen | None = None  # what may be there though nobody looked, without this file
     script: str = ""
@@ -183,6 +184,8 @@ _SHOW = f" (?:{_begins('show')}|{_begins('list')}|{_begins('lst')})"
 _ROUTE, _RULE = f"{_IP} {_begins('route')}", f"{_IP} {_begins('rule', 2)}"
 
 _NEIGH = f"{_IP} (?:{_begins('neighbor')}|neighbour)"
+
+_WITH_IPVS = "[ ! -e /proc/net/ip_vs ]||ipvsadm -Sn"  # which loads the module where it is not there
 
 LISTINGS = (
     ListingRow(
@@ -327,6 +330,19 @@ LISTINGS = (
         there=lambda netns: bool(netns.ip4.nft),
         script='sh -c "$tables"',
     ),
+    ListingRow(
+        "ipvsadm.txt",
+        "ipvsadm -Sn",
+        lambda netns: print_services(netns.ip4.ipvs),
+        lambda netns, text, source, how: netns.with_ip4(ipvs=parse_services(text, source)),
+        rules=True,
+        shown=(ShellCommand("ipvsadm -Sn", "ipvsadm (?:-Sn|(?:-S|--save) (?:-n|--numeric))"),),
+        read_back={"ipvsadm -Sn": ("sh", "-c", _WITH_IPVS)},
+        line=(VirtualServer, RealServer),
+        evidence=lambda line: "ipvsadm -Sn",
+        script=f"sh -c '{_WITH_IPVS}'",
+        there=lambda netns: bool(netns.ip4.ipvs),
+    ),
     ListingRow("nft.json", "nft -j list ruleset", unseen=Unseen.TABLES),
     ListingRow("tc.txt", "tc qdisc show", unseen=Unseen.QUEUES),
     ListingRow(
@@ -344,7 +360,7 @@ Those without `print` say whether something is at work that is not modelled, or 
 COMMANDS = {shown.command: printed for row in LISTINGS for shown in row.shown if (printed := shown.print or row.print)}
 """The commands and how their output is made; besides `ip route show table T`, `iptables-save -t T` and `sysctl KEY`."""
 
-_BY_LINE = {row.line: row for row in LISTINGS if row.line}
+_BY_LINE = {line: row for row in LISTINGS for line in (row.line if isinstance(row.line, tuple) else (row.line,))}
 
 
 def evidence_command(line: object, table: str) -> str:

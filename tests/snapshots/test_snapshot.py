@@ -153,7 +153,7 @@ def test_a_file_that_cannot_be_read_costs_its_namespace(tmp_path: Path, capsys, 
     [
         ("table ip kube-proxy {\n", "this is what nft prints, and not iptables-save"),
         ("table ip kube-proxy {\n", "it runs in nftables mode: put what `nft list ruleset` prints there into nft.txt"),
-        ("TCP  10.233.0.1:443 rr\n", "it runs in IPVS mode, which is not modelled. Let it run in iptables mode"),
+        ("TCP  10.233.0.1:443 rr\n", "it runs in IPVS mode: put what `ipvsadm -Sn` prints there into ipvsadm.txt"),
     ],
 )
 def test_another_mode_of_kube_proxy_is_named_with_what_to_run_instead(tmp_path, capsys, text: str, says: str) -> None:
@@ -173,7 +173,7 @@ def test_ipvs_is_named_with_what_to_run_instead(tmp_path, capsys) -> None:
     assert main(["trace", str(tmp_path / "s"), "--from", "a", "--to", "icmp:127.0.0.1"]) == 3
     said = capsys.readouterr().out
     assert "a has the device kube-ipvs0: IPVS" in said
-    assert "it runs in IPVS mode, which is not modelled. Let it run in iptables mode" in said
+    assert "it runs in IPVS mode: put what `ipvsadm -Sn` prints there into ipvsadm.txt" in said
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.netfilter.ipset import IpSet, parse_sets
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule, Table
 from mcnilib.linux.netfilter.iptables.save import parse_tables
+from mcnilib.linux.netfilter.ipvs.service import RealServer, VirtualServer, parse_services
 from mcnilib.linux.netfilter.nftables.text.ruleset import read_ruleset
 from mcnilib.linux.netns import Family, Netns, add_address, add_link, add_routes, add_rule, del_route
 from mcnilib.linux.routing.hop import Hop
@@ -50,6 +51,9 @@ COMMIT
 """
 
 SETS = "create some hash:net family inet hashsize 1024 maxelem 65536\nadd some 10.0.7.0/24\n"
+
+SERVERS = "-A -t 10.0.5.1:80 -s rr\n-a -t 10.0.5.1:80 -r 10.0.2.2:8080 -m -w 1\n"
+SERVED = parse_services(SERVERS)[0]
 
 
 def _base() -> World:
@@ -99,6 +103,7 @@ def filtering(*vlans: VlanEntry) -> World:
 
 EMPTY = IpSet("some")
 BASES = {VlanEntry: filtering(VlanEntry(7)), Ipip: tunnel(*ENDS), Address: address(), IpSet: netns(sets=(EMPTY,))}
+BASES |= dict.fromkeys((VirtualServer, RealServer), family(ipvs=(SERVED,)))
 """Where the world to compare with is another."""
 
 
@@ -141,6 +146,15 @@ def chain_rule(**changes: Any) -> World:
 
 def segment(**changes: Any) -> World:
     return replace(BASE, segments=(replace(BASE.segments[0], **changes),))
+
+
+def served(**changes: Any) -> World:
+    new = replace(SERVED, **changes)
+    return family(ipvs=(replace(new, servers=tuple(replace(one, service=new.name) for one in new.servers)),))
+
+
+def server(**changes: Any) -> World:
+    return served(servers=(replace(SERVED.servers[0], **changes),))
 
 
 SPEAKER = Speaker(IPv4Address("10.0.1.5"), Port("n", "en0"))
@@ -188,6 +202,7 @@ FIELDS: dict[type, dict[str, Callable[[], World]]] = {
         "tables": lambda: family(tables=(*N.ip4.tables, *parse_tables(RULES.replace("filter", "security")))),
         "legacy": lambda: family(legacy=parse_tables(RULES)),
         "nft": lambda: family(nft=read_ruleset(NATIVE)),
+        "ipvs": lambda: family(ipvs=parse_services(SERVERS)),
         "learned": lambda: family(learned=(Neigh(IPv4Address("10.0.1.7"), "en0", "02:00:00:00:00:07", "REACHABLE"),)),
     },
     Link: {
@@ -299,6 +314,25 @@ FIELDS: dict[type, dict[str, Callable[[], World]]] = {
         "matches": lambda: chain_rule(matches=()),
         "target": lambda: chain_rule(target=None),
     },
+    VirtualServer: {
+        "proto": lambda: served(proto="udp"),
+        "address": lambda: served(address=IPv4Address("10.0.5.2")),
+        "port": lambda: served(port=81),
+        "scheduler": lambda: served(scheduler="sh"),
+        "servers": lambda: served(servers=()),
+        "mark": lambda: served(proto="fwmark", mark=7, address=IPv4Address(0), port=0),
+        "timeout": lambda: served(timeout=300),
+        "mask": lambda: served(timeout=300, mask="255.255.255.0"),
+        "one_packet": lambda: served(proto="udp", one_packet=True),
+        "flags": lambda: served(flags="flag-2"),
+    },
+    RealServer: {
+        "service": lambda: served(port=81),
+        "address": lambda: server(address=IPv4Address("10.0.2.9")),
+        "port": lambda: server(port=81),
+        "forwarding": lambda: server(forwarding="-g"),
+        "weight": lambda: server(weight=0),
+    },
     IpSet: {
         "name": lambda: netns(sets=(replace(EMPTY, name="other"),)),
         "type": lambda: netns(sets=(replace(EMPTY, type="hash:ip"),)),
@@ -339,6 +373,9 @@ NATIVE = """table inet t {
 }
 """
 
+OF_SERVICE = ("proto", "address", "port", "scheduler", "servers", "mark", "timeout", "mask", "one_packet", "flags")
+OF_SERVER = ("service", "address", "port", "forwarding", "weight")
+
 LOST: dict[tuple[type, str], dict[str, str]] = {
     (World, "segments"): {LAB: _SWITCH},
     (World, "complete"): {DIGEST: _KNOWN, LAB: _KNOWN},
@@ -350,6 +387,11 @@ LOST: dict[tuple[type, str], dict[str, str]] = {
     **{(Netns, name): dict.fromkeys((*FILES, DIGEST, LAB), _FOUND_ANEW) for name in ("missing", "unseen")},
     (Family, "legacy"): {
         LAB: "of a kernel whose modules may be missing; test_kernel_netfilter.py asks what packets meet"
+    },
+    **{
+        (one, name): {LAB: "of a kernel that has IPVS; test_kernel_ipvs.py reads it back on the second one"}
+        for one, names in ((Family, ("ipvs",)), (VirtualServer, OF_SERVICE), (RealServer, OF_SERVER))
+        for name in names
     },
     (Family, "learned"): dict.fromkeys((*FILES, DIGEST, LAB), _LEARNED),
     (Link, "index"): {LAB: "the kernel chooses indexes; their order is read back"},

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from small_worlds import device, namespace, plug
-from state_fields import BASE, NATIVE
+from state_fields import BASE, NATIVE, SERVERS
 
 import mcnilib
 from mcnilib.errors import McniError, Unsupported
@@ -33,6 +33,7 @@ from mcnilib.linux.device.nic import Dummy, Loopback, Physical, UnmodelledDevice
 from mcnilib.linux.device.tunnel.ipip import Gre, Ipip
 from mcnilib.linux.device.tunnel.vxlan import Vxlan
 from mcnilib.linux.device.veth import Veth
+from mcnilib.linux.netfilter.ipvs.service import RealServer, VirtualServer, parse_services
 from mcnilib.linux.netfilter.nftables.text.ruleset import read_ruleset
 from mcnilib.linux.netns import Family, Netns, add_link
 from mcnilib.linux.routing.neigh import Neigh, parse_neigh
@@ -266,6 +267,7 @@ class ListingFacts(NamedTuple):
     script: str = ""  # what the script that collects runs, if not the command
 
 
+SERVED = (VirtualServer, RealServer)
 SYSCTLS = """sh -c 'lines=$(sysctl -e net.ipv4 net.netfilter net.bridge | sed -n -E "/^$0 ?=/p")
             [ -n "$lines" ] && printf "%s\\n" "$lines"' "$sysctls\""""
 NEIGHBOURS = ("ip neigh", "ip neigh show nud noarp", "ip neigh show proxy")
@@ -288,6 +290,7 @@ LISTINGS = {
     "arptables-legacy": ListingFacts("arptables-legacy-save"),
     "ebtables-legacy": ListingFacts("grep ^ebtable_ /proc/modules"),
     "nft": ListingFacts("nft list ruleset", "nft", shown=("nft list ruleset",), read_back=("nft list ruleset",), script='sh -c "$tables"'),
+    "ipvsadm": ListingFacts("ipvsadm -Sn", "ipvs", shown=("ipvsadm -Sn",), read_back=("ipvsadm -Sn",), evidence="VirtualServer: ipvsadm -Sn", script="sh -c '[ ! -e /proc/net/ip_vs ]||ipvsadm -Sn'"),
     "nft.json": ListingFacts("nft -j list ruleset"),
     "tc": ListingFacts("tc qdisc show"),
     "tc-filter": ListingFacts("tc filter show dev DEVICE, the device in front of each line", script='sh -c "$filters"'),
@@ -317,7 +320,9 @@ def evidence_of(row: ListingRow) -> str:
     """Return the kind of line that stands as evidence in a listing, and the command named beside the last of them."""
     n = FULL["n"]
     line = (
-        {Rule: n.ip4.rules, Route: n.ip4.routes, Neigh: n.ip4.neighbours, Setting: n.sysctls}[row.line][-1]
+        {Rule: n.ip4.rules, Route: n.ip4.routes, Neigh: n.ip4.neighbours, Setting: n.sysctls, SERVED: n.ip4.ipvs}[
+            row.line
+        ][-1]
         if row.line
         else None
     )
@@ -350,6 +355,7 @@ FULL = BASE.put(
     BASE["n"].with_ip4(
         neighbours=(*BASE["n"].ip4.neighbours, NOARP, parse_neigh("10.0.1.8 dev en0 proxy")),
         nft=read_ruleset(NATIVE),
+        ipvs=parse_services(SERVERS),
     )
 )
 

@@ -1,4 +1,4 @@
-"""kube-proxy's modes beside iptables: what to collect, or to run instead where a mode is not modelled.
+"""kube-proxy's modes beside iptables: what to collect of each.
 
 Source: kube-proxy --help (--proxy-mode, v1.31); tableName in pkg/proxy/nftables/proxier.go and defaultDummyDevice in
 pkg/proxy/ipvs/proxier.go of Kubernetes 1.31.
@@ -15,7 +15,7 @@ from mcnilib.linux.unmodelled import Gap
 from mcnilib.world.world import World
 
 IPVS_DEVICE = "kube-ipvs0"
-"""It holds the cluster IPs; IPVS takes their packets at INPUT, and no iptables rule shows where to."""
+"""It holds the addresses of services; IPVS takes their packets at INPUT, and no iptables rule shows where to."""
 
 SIGNS = (
     (r"this is what nft prints|nftables table \S+ kube-proxy", "nftables"),
@@ -26,22 +26,24 @@ SIGNS = (
 
 def without_ipvs(world: World) -> World:
     """Return the world with a gap in each namespace whose cluster IPs IPVS serves: nobody collected its table."""
-    served = {netns.name for netns in world if any(link.name == IPVS_DEVICE for link in netns.links)}
+    unread = (netns for netns in world if not netns.ip4.ipvs)
+    served = {netns.name for netns in unread if any(link.name == IPVS_DEVICE for link in netns.links)}
     shown = (_without(netns) if netns.name in served else netns for netns in world)
     return replace(world, namespaces=tuple(shown)) if served else world
 
 
 def _without(netns: Netns) -> Netns:
     reason = mark(
-        "{netns} has the device {ipvs_device}: IPVS, which is not modelled, serves its services",
+        "{netns} has the device {ipvs_device}: IPVS serves its services, and its virtual servers were not collected",
         netns=netns.name,
         ipvs_device=IPVS_DEVICE,
     )
-    return netns.but(missing=(*netns.missing, Gap(reason, rules=True)))
+    gap = Gap(reason, collect=mark("`ipvsadm -Sn` in {netns}", netns=netns.name), rules=True)
+    return netns.but(missing=(*netns.missing, gap))
 
 
 def instead(said: str) -> str:
-    """Say what to run instead where a complaint is about another mode's rules; empty where it is not."""
+    """Say what to collect instead where a complaint is about another mode's rules; empty where it is not."""
     mode = next((mode for sign, mode in SIGNS if re.search(sign, said)), "")
     if not mode:
         return ""
@@ -49,9 +51,4 @@ def instead(said: str) -> str:
         return mark(
             "If kube-proxy wrote this, it runs in nftables mode: put what `nft list ruleset` prints there into nft.txt."
         )
-    return mark(
-        "If kube-proxy wrote this, it runs in {mode} mode, which is not modelled. Let it run in "
-        "iptables mode (mode: iptables in its ConfigMap, or --proxy-mode=iptables), and collect "
-        "again.",
-        mode=mode,
-    )
+    return mark("If kube-proxy wrote this, it runs in IPVS mode: put what `ipvsadm -Sn` prints there into ipvsadm.txt.")

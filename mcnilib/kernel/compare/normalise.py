@@ -147,6 +147,8 @@ def _tells_state(step: Step, tracked: set[str]) -> bool:
 
 def _end(step: Step, *, forwarded: bool) -> tuple[str, Stage | None]:
     """Say where the packet ended and what ended it; sockets may take or refuse it, which their answers tell."""
+    if step.stage is Stage.IPVS:  # no rule trace and no counter tells of it
+        step = step._replace(stage=Stage.ROUTE, fate=Fate.DROPPED, line=None)
     if step.stage is Stage.SOCKET:
         return f"reaches the sockets of {step.netns}", step.stage
     reason = f": {step.evidence}" if step.stage is Stage.NETFILTER else ""

@@ -22,6 +22,7 @@ from mcnilib.cluster.option import number_of
 from mcnilib.cluster.settings import Settings, options
 from mcnilib.language import tr
 from mcnilib.linux.netfilter.iptables.save import print_table
+from mcnilib.linux.netfilter.ipvs.service import print_services
 from mcnilib.linux.netfilter.nftables.rule import print_ruleset
 from mcnilib.linux.routing.route import print_routes
 from mcnilib.scenarios.scenario import Scenario
@@ -161,7 +162,7 @@ def world_text(world: World) -> str:
         tables = "".join(
             map(print_table, (*netns.ip4.tables, *netns.ip4.legacy))
         )  # not in the order of a tool, which may change
-        tables += print_ruleset(netns.ip4.nft)
+        tables += print_ruleset(netns.ip4.nft) + print_services(netns.ip4.ipvs)
         lines += [*map(str, netns.ip4.neighbours), tables, *map(str, netns.sysctls)]
         lines += [f"{ip_set.name} {ip_set.members}" for ip_set in netns.sets]
     return "\n".join(lines)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from mcnilib.kernel.lab.lab import Lab
 from mcnilib.kernel.lab.syscalls import in_netns, make_netns
 from mcnilib.kernel.lab.sysctls import read_sysctl
-from mcnilib.kernel.lab.tools import IP, IPSET, IPTABLES, NFT, ToolFailed, finish, missing, start
+from mcnilib.kernel.lab.tools import IP, IPSET, IPTABLES, IPVSADM, NFT, ToolFailed, finish, missing, start
 from mcnilib.kernel.lab.workers import Worker
 from mcnilib.kernel.observe.netlink import add_counter
 from mcnilib.linux.device.link import KINDS
@@ -26,6 +26,7 @@ PROBES = {
     "nat": (IPTABLES, "*nat\n-A POSTROUTING -j MASQUERADE --random-fully\nCOMMIT\n"),
     "rpfilter match": (IPTABLES, "*raw\n-A PREROUTING -m rpfilter --invert -j DROP\nCOMMIT\n"),
     "ipset": (IPSET, "create probe hash:net\n"),
+    "IPVS": (IPVSADM, "-C\n"),
     "nfacct": (IPTABLES, "*filter\n-A FORWARD -m nfacct --nfacct-name probe\nCOMMIT\n"),
     "rule trace": (NFT, "add table ip probe2 { chain c { meta nftrace set 1; } ; }"),
 }
@@ -79,6 +80,7 @@ def needs(world: World) -> tuple[str, ...]:
     devices |= {"vlan"} if any(link.kind.filters_vlans for netns in world for link in netns.links) else set()
     rules = {word for netns in world for word in _words(netns.ip4.tables)}
     sets = {"ipset"} if any(netns.sets for netns in world) else set()
+    sets |= {"IPVS"} if any(netns.ip4.ipvs for netns in world) else set()
     shown = {"br_netfilter"} if any(netns.number(BRIDGE_CALLS) for netns in world) else set()
     return tuple(sorted(devices | sets | shown | (rules & PROBES.keys())))
 

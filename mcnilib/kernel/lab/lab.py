@@ -20,7 +20,18 @@ from mcnilib.errors import McniError
 from mcnilib.kernel.lab import commands, devices, reconfigure, sysctls
 from mcnilib.kernel.lab.behind import l3, speaker
 from mcnilib.kernel.lab.syscalls import in_netns, make_netns
-from mcnilib.kernel.lab.tools import BRIDGE, IP, IPSET, IPTABLES, IPTABLES_LEGACY, NFT, Running, finish_all, start
+from mcnilib.kernel.lab.tools import (
+    BRIDGE,
+    IP,
+    IPSET,
+    IPTABLES,
+    IPTABLES_LEGACY,
+    IPVSADM,
+    NFT,
+    Running,
+    finish_all,
+    start,
+)
 from mcnilib.kernel.observe.capture import Watch, open_watch
 from mcnilib.kernel.observe.netlink import add_counter
 from mcnilib.linux.netns import Netns
@@ -187,6 +198,7 @@ class Lab:
         finish_all(pending)
         finish_all(self._begin(pairs, IPTABLES_LEGACY, reconfigure.legacy_changes))
         finish_all(self._begin(pairs, NFT, reconfigure.native_changes))
+        finish_all(self._begin(pairs, IPVSADM, reconfigure.virtual_server_changes))
         for old, new in pairs:
             with self.inside(new.name):
                 sysctls.change_sysctls(old, new)

@@ -11,6 +11,7 @@ from mcnilib.linux.netfilter.iptables.edit import empty_table
 from mcnilib.linux.netfilter.iptables.match.misc import NfAcct
 from mcnilib.linux.netfilter.iptables.rule import Chain
 from mcnilib.linux.netfilter.iptables.save import print_tables
+from mcnilib.linux.netfilter.ipvs.service import print_services
 from mcnilib.linux.netfilter.nftables.rule import NftChain, print_ruleset
 from mcnilib.linux.netns import Netns
 
@@ -51,6 +52,11 @@ def _are_made_anew(old: Netns, new: Netns) -> bool:
     """Tell whether the native tables are made again: also where those of iptables are, which would come later."""
     parts = [(netns.ip4.nft, netns.ip4.tables, netns.ip4.legacy, netns.sets) for netns in (old, new)]
     return parts[0] != parts[1]
+
+
+def virtual_server_changes(old: Netns, new: Netns) -> str:
+    """Return `ipvsadm -R` text that replaces all virtual servers, and with them the connections IPVS remembers."""
+    return "-C\n" + print_services(new.ip4.ipvs) if old.ip4.ipvs != new.ip4.ipvs else ""
 
 
 def legacy_changes(old: Netns, new: Netns) -> str:

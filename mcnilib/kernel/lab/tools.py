@@ -23,10 +23,12 @@ PACKAGES = {
     "nft": "nftables",
     "iptables-nft-restore": "iptables",
     "ipset": "ipset",
+    "ipvsadm": "ipvsadm",
 }
 """Debian packages of the programs the lab starts."""
 
 IP, BRIDGE, NFT = ("ip", "-batch", "-"), ("bridge", "-batch", "-"), ("nft", "-f", "-")
+IPVSADM = ("ipvsadm", "-R")
 IPSET, IPTABLES, IPTABLES_LEGACY = ("ipset", "restore"), ("iptables-nft-restore",), ("iptables-legacy-restore",)
 """The programs, each told to read from its input what it shall do."""
 

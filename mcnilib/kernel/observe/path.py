@@ -155,7 +155,7 @@ def packet_paths(world: World, frames: Iterable[Captured], traversals: Iterable[
             paths.append(path)
         _extend(path, frame, mark, waiting, cabling)
     lost = [visit for queue in waiting.values() for visit in queue]
-    return paths + [PacketPath(visit.mark, 0, [visit]) for visit in lost if not _joins(visit, paths, cabling)]
+    return paths + [PacketPath(visit.mark, 0, [*_whole(visit)]) for visit in lost if not _joins(visit, paths, cabling)]
 
 
 def _joins(visit: Traversal, paths: Iterable[PacketPath], cabling: Cabling) -> bool:
@@ -210,4 +210,9 @@ def _extend(
 
 def _claim(path: PacketPath, queue: deque[Traversal]) -> None:
     if queue:
-        path.items.append(queue.popleft())
+        path.items += _whole(queue.popleft())
+
+
+def _whole(visit: Traversal | None) -> list[Traversal]:
+    """Return a visit, and those that follow where IPVS sent the packet on."""
+    return [visit, *_whole(visit.sent_on)] if visit else []

@@ -52,6 +52,7 @@ class Traversal:
     passed: dict[str, Packet] = field(default_factory=dict)
     at: tuple[str, str] = ("", "")  # table and hook being traversed
     devices: tuple[str, str] = ("", "")  # in and out, at that hook
+    sent_on: Traversal | None = None  # IPVS sent the packet on, which begins in OUTPUT anew
     current: Packet = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,10 +72,14 @@ def traversals(watch: Watch) -> list[Traversal]:
     for event in watch.events:
         if event.handle and event.chain in ("probe_pre", "probe_out"):
             seen = _seen(event)
-            open_[event.packet] = Traversal(
+            begun = Traversal(
                 watch.netns, seen.mark, PROBE_HOOKS[event.chain], watch.devices.get(event.iif, ""), seen.packet
             )
-            arrived.append(open_[event.packet])
+            before, open_[event.packet] = open_.get(event.packet), begun
+            if before and begun.begins == "OUTPUT" and before.mark == begun.mark and not _is_over(before):
+                before.sent_on = begun
+            else:
+                arrived.append(begun)
         elif event.network and _is_over(open_.get(event.packet)) and (visit := _passed_up(arrived, event, watch)):
             open_[event.packet] = visit
         if event.packet in open_:

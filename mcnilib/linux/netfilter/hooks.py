@@ -5,7 +5,8 @@
                                  ▼                        │ (again, when mangle or nat changed what it asks for)
                                INPUT ──► socket ──► OUTPUT ┘
 
-Whatever else looks at packets (base chains of nftables, IPVS) is one more entry with a priority of its own.
+Whatever else looks at packets (base chains of nftables, IPVS) is one more entry with a priority of its own. IPVS stands
+there once a namespace has a virtual server: ip_vs_ops4 in net/netfilter/ipvs/ip_vs_core.c (Linux 6.1).
 Not modelled: defragmentation (-400), packets here are whole; SELinux (-225, 225); helpers (300).
 Source: include/uapi/linux/netfilter_ipv4.h (enum nf_ip_hook_priorities), net/netfilter/core.c (Linux 6.18).
 """
@@ -26,9 +27,14 @@ class Priority(IntEnum):
     CONNTRACK = -200
     MANGLE = -150
     NAT_DST = -100
+    IPVS_OWN_REPLY = -99
+    IPVS_OWN_REQUEST = -98
     FILTER = 0
     SECURITY = 50
+    IPVS_REPLY = 98
+    IPVS_REQUEST = 99
     NAT_SRC = 100
+    IPVS_FORWARD = 100
     CONNTRACK_CONFIRM = 2**31 - 1
 
 
@@ -46,6 +52,8 @@ class HookKind(StrEnum):
     CONNTRACK = "conntrack"  # look up the packet's connection, or begin one
     NAT = "nat"  # rewrite an address; the table's chain is asked for the first packet of a connection
     CONFIRM = "confirm"  # store a new connection: its first packet came through
+    IPVS_REQUEST = "ipvs request"  # for a virtual server: choose a real one, and send it there
+    IPVS_REPLY = "ipvs reply"  # of a real server: give it the address of the virtual one
 
 
 class HookEntry(NamedTuple):
@@ -86,6 +94,15 @@ HOOKS: Mapping[str, tuple[HookEntry, ...]] = {
     "POSTROUTING": (_MANGLE, _SRC_NAT, _CONFIRM),
 }
 """What the kernel may register at each hook; a namespace has what its rules ask for."""
+
+_IPVS_REPLY, _IPVS_REQUEST = HookKind.IPVS_REPLY, HookKind.IPVS_REQUEST
+
+IPVS: Mapping[str, tuple[HookEntry, ...]] = {
+    "INPUT": (HookEntry(Priority.IPVS_REPLY, _IPVS_REPLY), HookEntry(Priority.IPVS_REQUEST, _IPVS_REQUEST)),
+    "OUTPUT": (HookEntry(Priority.IPVS_OWN_REPLY, _IPVS_REPLY), HookEntry(Priority.IPVS_OWN_REQUEST, _IPVS_REQUEST)),
+    "FORWARD": (HookEntry(Priority.IPVS_REQUEST, _IPVS_REQUEST), HookEntry(Priority.IPVS_FORWARD, _IPVS_REPLY)),
+}
+"""What IPVS adds; in FORWARD it takes only ICMP errors for requests."""
 
 BUILT_IN = {
     table: tuple(hook for hook, entries in HOOKS.items() if any(entry.table == table for entry in entries))

@@ -13,6 +13,7 @@ from typing import Any
 
 from mcnilib.language import mark, tr, trn
 from mcnilib.linux.netfilter.iptables.rule import Table
+from mcnilib.linux.netfilter.ipvs.service import VirtualServer
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.origin import KERNEL, Origin
 from mcnilib.linux.routing.neigh import SHOWN_BY
@@ -167,6 +168,9 @@ def _netfilter(netns: Netns) -> Iterator[Listed]:
     for name, table in netns.ip4.by_name.items():
         lines = tuple(_rules(table))
         yield Listed(evidence_command(None, name), lines, folded=len(lines) - len(table.chains) > 8)
+    if netns.ip4.ipvs:
+        lines = tuple(_served(netns.ip4.ipvs))
+        yield Listed("ipvsadm -Sn", lines, folded=len(lines) > 20)
     for native in netns.ip4.nft:
         lines = tuple(StateLine(text) for text in native.lines())
         yield Listed(evidence_command(None, native.title), lines, folded=len(lines) > 20)
@@ -176,6 +180,12 @@ def _netfilter(netns: Netns) -> Iterator[Listed]:
         for at, text in enumerate(ip_set.lines())
     )
     yield Listed("ipset save", sets, folded=True)
+
+
+def _served(services: Iterable[VirtualServer]) -> Iterator[StateLine]:
+    for service in services:
+        yield StateLine(str(service), note=_by(service.origin))
+        yield from (StateLine(str(server)) for server in service.servers)
 
 
 def _rules(table: Table) -> Iterator[StateLine]:

@@ -18,6 +18,7 @@ from mcnilib.linux.device.link import Link
 from mcnilib.linux.netfilter.conntrack import ConnState, Conntrack, Tracked
 from mcnilib.linux.netfilter.conntrack_tcp import Limits
 from mcnilib.linux.netfilter.context import BridgePorts, Context, FoundSocket
+from mcnilib.linux.netfilter.ipvs.connection import IpvsTable
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision
@@ -84,7 +85,7 @@ class Skb:
     """A packet on its way through namespaces, with what Linux keeps beside it (struct sk_buff)."""
 
     __slots__ = (
-        *("any_source", "bad_checksum", "by_icmp", "l3mdev", "local", "packet", "ports"),
+        *("any_source", "bad_checksum", "by_icmp", "ipvs", "l3mdev", "local", "packet", "ports"),
         *("socket", "tracked", "txhash", "unbound"),
     )
 
@@ -107,11 +108,12 @@ class Skb:
         `txhash` is what the socket adds to the flow's hash, another after each timeout (sk_rethink_txhash()).
         `l3mdev` is the VRF of the socket that sends it, or of the device it came by; empty: it is in none.
         Set on the way: `bad_checksum`, the UDP checksum is wrong; `local`, its route is of type local (RTCF_LOCAL);
+        `ipvs`, IPVS rewrote it, and looks at it no more (ipvs_property);
         `socket`, whose it is since TPROXY said so; `ports`, the bridge ports iptables knows of. Of what REJECT sends,
         they say by which port it goes back (see `icmp`).
         """
         self.ports: BridgePorts | None = None
-        self.bad_checksum = self.local = False
+        self.bad_checksum = self.local = self.ipvs = False
         self.packet, self.tracked, self.unbound = packet, tracked, unbound
         self.socket: FoundSocket | None = None
         self.by_icmp, self.any_source, self.txhash, self.l3mdev = by_icmp, any_source, txhash, l3mdev
@@ -142,6 +144,7 @@ class Host:
         self.registered: dict[tuple[str, str], bool] = {}  # (hook, table): iptables-legacy's was last, and comes first
         self.sets = {s.name: s for s in netns.sets}
         self.connections = Conntrack(self._limits() if netns.ip4.tracks else Limits(), self._timeout)
+        self.virtual = IpvsTable()
         self.silence: dict[IPv4Address, tuple[float, float]] = {}  # of ICMP: seconds a peer has saved, and when
         self.errors_sent = (0, -1.0)  # ICMP errors within a second, and since when
         self.memory: dict[object, tuple[object, object]] = {}  # of matches such as limit
@@ -163,6 +166,7 @@ class Host:
     def remember(self, past: Host) -> None:
         """Go on with what another run left behind, which stays as it is: connections, neighbours, memories."""
         self.connections.copy(past.connections)
+        self.virtual.copy(past.virtual)
         self.memory = {key: (owner, deepcopy(kept)) for key, (owner, kept) in past.memory.items()}
         self.neighbours, self.unconfirmed = dict(past.neighbours), set(past.unconfirmed)
         self.aged = frozenset(past.unconfirmed)

@@ -176,10 +176,12 @@ def passes(at: Recorder, hook: Hook) -> bool:
 
 
 def _reject(at: Recorder, hook: Hook) -> None:
-    """Send what the REJECT rule that ended the packet asks for; nothing when the rule was a DROP.
+    """Send what the REJECT rule that ended the packet asks for, or IPVS; nothing when the rule was a DROP.
 
     Source: nf_send_unreach(), nf_send_reset(); icmp_xmit_lock() in net/ipv4/icmp.c.
     """
+    if hook.expired:
+        icmp_send(at, 11, 0)
     if hook.rejected is None:
         return
     kind = hook.rejected.kind

@@ -76,7 +76,8 @@ def _routed(at: Recorder, link: Link, before: IPv4Address) -> Position:
         return None
     child = child_behind(at, link)
     if child:
-        return give(at, dev, *child) if _deliver(at, dev) else None
+        delivered = _deliver(at, dev)
+        return give(at, dev, *child) if isinstance(delivered, Delivery) else delivered
     return _route_in(at, link, changed=packet.dst != before)
 
 
@@ -134,11 +135,16 @@ def send(at: Recorder, dev: str = "") -> Position:
     decision = _route(at, oif=dev or skb.l3mdev)
     if decision is None or not leaves(at, decision):
         return None
+    return _output(at, decision, "")
+
+
+def _output(at: Recorder, decision: Decision, iif: str) -> Position:
+    """OUTPUT, which may route the packet again or hand it to IPVS, then out; `iif`: IPVS sends on what came by it."""
     hook = Hook("OUTPUT", at, oif=decision.device)
-    hook.reroute = partial(_route, at, again=True, oif=skb.l3mdev)
+    hook.reroute = hook.route_again = partial(_route, at, again=True, oif=at.skb.l3mdev)
     if not passes(at, hook):
-        return None
-    return leave(at, hook.decision or decision, "")
+        return _output(at, hook.sent, iif) if hook.sent else None
+    return leave(at, hook.decision or decision, iif)
 
 
 def _route(at: Recorder, *, again: bool = False, oif: str = "") -> Decision | None:
@@ -234,8 +240,9 @@ def _deliver(at: Recorder, dev: str) -> Position:
     host, skb = at.host, at.skb
     if skb.packet.fragment:
         skb.packet = skb.packet.but(fragment=0)  # ip_local_deliver() puts it together
-    if not passes(at, Hook("INPUT", at, iif=skb.l3mdev or dev)):
-        return None
+    hook = Hook("INPUT", at, iif=skb.l3mdev or dev)
+    if not passes(at, hook):
+        return _output(at, hook.sent, dev) if hook.sent else None
     tunnelled = skb.packet.inner and tunnel.listens(host, skb.packet)
     if skb.bad_checksum:
         stage = Stage.TUNNEL if tunnelled else Stage.SOCKET
@@ -276,6 +283,8 @@ def _forward(at: Recorder, dev: str, decision: Decision) -> Position:
         return None
     send_redirect(at, dev, decision)
     skb.packet = skb.packet.but(ttl=skb.packet.ttl - 1)
-    if not passes(at, Hook("FORWARD", at, iif=at.skb.l3mdev or dev, oif=decision.device)):
+    hook = Hook("FORWARD", at, iif=at.skb.l3mdev or dev, oif=decision.device)
+    hook.route_again = partial(_route, at, again=True, oif=skb.l3mdev)
+    if not passes(at, hook):
         return None
-    return leave(at, decision, dev)
+    return leave(at, hook.decision or decision, dev)

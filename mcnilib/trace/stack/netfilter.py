@@ -26,6 +26,8 @@ from mcnilib.linux.netfilter.nftables.walk import Passed, pass_chain
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.routing.fib import Decision
 from mcnilib.linux.routing.source import source_address
+from mcnilib.trace.ipvs.replies import rewrite_reply
+from mcnilib.trace.ipvs.requests import take_request
 from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.trace import Fate
 
@@ -35,6 +37,7 @@ class Hook:
 
     __slots__ = (
         "decision",
+        "expired",
         "host",
         "iif",
         "log",
@@ -44,6 +47,8 @@ class Hook:
         "oif",
         "rejected",
         "reroute",
+        "route_again",
+        "sent",
         "skb",
         "zone",
     )
@@ -54,7 +59,10 @@ class Hook:
         self.iif, self.oif = iif, oif
         self.next_hop: IPv4Address | None = None  # for MASQUERADE
         self.rejected: Reject | None = None
+        self.expired = False
         self.reroute: Callable[[], Decision | None] | None = None  # in OUTPUT: look up again, note it
+        self.route_again: Callable[[], Decision | None] | None = None  # for IPVS, in FORWARD too
+        self.sent: Decision | None = None  # IPVS sends the packet there, from OUTPUT on
         self.zone: Callable[[Packet], Zone] | None = None  # that a CT rule of this hook asks for
         self.decision: Decision | None = None  # what the last of these lookups found
 
@@ -315,6 +323,8 @@ EVALUATORS: Mapping[HookKind, Callable[[Hook, HookEntry], bool]] = {
     HookKind.CONNTRACK: Hook.track,
     HookKind.NAT: Hook.nat,
     HookKind.CONFIRM: Hook.confirm,
+    HookKind.IPVS_REQUEST: take_request,
+    HookKind.IPVS_REPLY: rewrite_reply,
 }
 """What is asked at an entry; False ends the packet."""
 

@@ -1,0 +1,1 @@
+"""IPVS: virtual servers, how one of their real servers is chosen, and the connections IPVS remembers."""
