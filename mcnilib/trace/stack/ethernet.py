@@ -335,7 +335,7 @@ class Wire:
         return self._by_port(netns, bridge, port.name, _Sight(frame, ((netns, port.name),)))
 
     def _refuse_unmodelled(self, netns: str, port: Link, sight: _Sight) -> None:
-        """Refuse a frame that gets to a bridge again: without STP, copies of it go round for ever; or from two places."""
+        """Refuse a frame that gets to a bridge again: without STP, copies go round for ever; or from two places."""
         refuse_twin(netns, self.cables.ports.get((netns, port.master), []), port, sight.frame.src)
         before = (self.cables.by_name.get(hop) for hop in sight.path if hop[0] == netns and hop[1] != port.name)
         again = sight.path.count((netns, port.name)) > 1
