@@ -15,7 +15,7 @@ from mcnilib.language import spoken
 from mcnilib.repair.advice import advise
 from mcnilib.repair.case import ScenarioCase
 from mcnilib.repair.report import told
-from mcnilib.scenarios.link import parse_link
+from mcnilib.scenarios.link import link_language, parse_link
 from mcnilib.scenarios.scenario import Scenario
 from mcnilib.show.picture.map import Map
 from mcnilib.show.widgets.conclusion import ConclusionPanel
@@ -41,12 +41,12 @@ def explore(
     `story` is a scenario, or the link of a state as `mcni link` and every panel print it. `start` changes settings to
     begin with, as `kube_proxy="1.30"`; `scale` enlarges everything for a projector. `everything` draws also machines
     and pods that play no part; `painter="matplotlib"` shows figures instead of SVG. `lang` is the panel's language, for
-    what is said later, too; "" is the one of `speak`.
+    what is said later, too; "" is the one of the link, or of `speak`.
     Raises: SettingError for a setting or value that does not exist, naming the nearest one; PictureError for a painter
     that does not exist.
     """
     shown, settings = parse_link(story) if isinstance(story, str) else (story, story.start())
-    with spoken(lang):
+    with spoken(lang or (link_language(story) if isinstance(story, str) else "")):
         return Panel(shown, settings.but(**start), scale, checked, everything=everything, painter=painter)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from mcnilib.language import PSEUDO
 from mcnilib.notebook import explore
 from mcnilib.scenarios import scenario
-from mcnilib.scenarios.link import parse_link, print_link
+from mcnilib.scenarios.link import link_language, parse_link, print_link
 from mcnilib.show.widgets.panel import Panel
 
 STORY = scenario("7")
@@ -63,3 +66,34 @@ def test_a_page_opened_with_a_link_for_another_panel_is_left_alone(panel: Panel)
 
 def test_a_cell_can_open_a_link_too() -> None:
     assert explore(print_link(STORY, CURED)).settings == CURED
+
+
+def test_a_link_carries_the_language_of_its_panel() -> None:
+    link = explore(STORY, lang=PSEUDO, kube_proxy="1.30").permalink.link.value
+    assert "lang%3Den-XA%26kube-proxy" in link
+    assert (parse_link(link), link_language(link)) == ((STORY, STORY.start().but(kube_proxy="1.30")), PSEUDO)
+    assert "lang" not in explore(STORY).permalink.link.value
+    assert explore(link).language == PSEUDO
+    assert explore(link, lang="en").language == "en"
+
+
+def test_a_page_opened_with_a_link_speaks_its_language(panel: Panel) -> None:
+    panel.permalink.address.value = "?mcni=7&lang=en-XA&kube-proxy=1.30"
+    assert panel.settings.kube_proxy == panel.controls["kube_proxy"].value == "1.30"
+    texts = (panel.view.verdict.value, panel.permalink.link.description, panel.everything.description)
+    assert all(re.search("[áéíóú]", text) for text in texts)
+    panel.controls["kube_proxy"].value = "1.28"
+    assert "lang%3Den-XA" in panel.permalink.link.value
+    assert re.search("[áéíóú]", panel.view.verdict.value)
+
+
+def test_a_pasted_link_changes_no_language(panel: Panel) -> None:
+    panel.permalink.link.value = "mcni=7&lang=en-XA&kube-proxy=1.30"
+    assert panel.settings.kube_proxy == "1.30"
+    assert "this is the state of the link" in panel.permalink.remark.value
+
+
+def test_a_link_in_a_language_without_catalogue_is_refused(panel: Panel) -> None:
+    panel.permalink.address.value = "?mcni=7&lang=tlh&kube-proxy=1.30"
+    assert panel.settings == STORY.start()
+    assert "no catalogue for" in panel.permalink.remark.value

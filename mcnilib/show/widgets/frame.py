@@ -24,6 +24,12 @@ class PanelFrame(widgets.VBox):  # type: ignore[misc]
 
     def __init__(self, parts: Iterable[Any], scale: float = 1.0) -> None:
         """Show the parts."""
-        super().__init__([widgets.HTML(style_sheet(scale)), *parts, PanelKeys()])
-        self.language = current_language()
+        self._style, self._keys = widgets.HTML(style_sheet(scale)), PanelKeys()
+        super().__init__()
+        self.put(parts)
         self.add_class("mcni-panel").add_class(scale_class(scale))
+
+    def put(self, parts: Iterable[Any]) -> None:
+        """Show these parts, which speak the language of now."""
+        self.language = current_language()
+        self.children = [self._style, *parts, self._keys]

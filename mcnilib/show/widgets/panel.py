@@ -18,12 +18,12 @@ import traitlets
 
 from mcnilib.cluster.settings import Settings
 from mcnilib.errors import McniError, error_text
-from mcnilib.language import in_own_language, keeping, tr
+from mcnilib.language import current_language, in_own_language, keeping, spoken, tr
 from mcnilib.progress import watched
 from mcnilib.repair.advice import Advice, Passing, RepairReport, advise
 from mcnilib.repair.case import ScenarioCase
 from mcnilib.repair.report import how_many_help
-from mcnilib.scenarios.link import BINDER, parse_link, print_link
+from mcnilib.scenarios.link import BINDER, link_language, parse_link, print_link
 from mcnilib.scenarios.scenario import Scenario, neighbours
 from mcnilib.show.html.markup import Bundle, block, error_boundary, error_html, status
 from mcnilib.show.html.outcome import Remark, no_remark, reasons_html
@@ -53,12 +53,13 @@ class PageAddress(anywidget.AnyWidget):
 class Permalink(widgets.HBox):  # type: ignore[misc]
     """A field with the link of the settings shown; `take` is told the settings of a link that somebody puts there.
 
-    A page opened with such a link takes its state by itself.
+    A page opened with such a link takes its state by itself, and its language: `speak` is told that. A link that is
+    pasted comes from somebody else, whose language it may be, and changes the state alone.
     """
 
-    def __init__(self, story: Scenario, take: Callable[[Settings], None]) -> None:
+    def __init__(self, story: Scenario, take: Callable[[Settings], None], speak: Callable[[str], None]) -> None:
         """Wait for `show`."""
-        self._story, self._take, self._shown = story, take, ""
+        self._story, self._take, self._speak, self._shown = story, take, speak, ""
         self._settings: Settings | None = None
         self.link = _field()
         self.link.observe(keeping(lambda change: self._pasted(change["new"])), names="value")
@@ -96,11 +97,13 @@ class Permalink(widgets.HBox):  # type: ignore[misc]
     @error_boundary
     def _opened(self, text: str) -> None:
         try:
-            mine = parse_link(text)[0] == self._story
+            mine, language = parse_link(text)[0] == self._story, link_language(text)
         except McniError as error:
             return self._say(tr("the link that opened this page: {problem}", problem=error))
         if mine:  # otherwise it is meant for another panel of the page
             self._say(self._follow(text))
+            if language and language != current_language():
+                self._speak(language)
 
     def _follow(self, text: str) -> str:
         """Take the state of a link and return what to say about it."""
@@ -214,23 +217,34 @@ class Panel(PanelFrame):
 
         `everything` begins with a picture of what plays no part, too; `painter` is svg or matplotlib.
         """
-        self.story, self.settings, self._remark = story, settings, remark
+        self.story, self.settings, self._remark, self._look = story, settings, remark, (scale, painter)
+        super().__init__(self._parts(everything), scale)
+        self._show(wait=False)
+
+    def _parts(self, everything: bool) -> list[Any]:
+        """Make what the panel is made of, in the language of now."""
+        story = self.story
         self.everything = _switch(everything)
         self.everything.observe(keeping(lambda change: self._show()), names="value")
         toggles = Controls(
-            story.options(), settings, self._change, self.show_error, story.folded, others=[self.everything]
+            story.options(), self.settings, self._change, self.show_error, story.folded, others=[self.everything]
         )
         self.controls = toggles.of
-        self.view = TraceView(scale, painter)
-        self.permalink = Permalink(story, toggles.take)
+        self.view = TraceView(*self._look)
+        self.permalink = Permalink(story, toggles.take, self._say_anew)
         self.repairs = RepairBox(
             lambda passing: advise(ScenarioCase(story, self.settings), story.run(self.settings), passing),
             lambda advice: toggles.take(self.settings.but(**dict(advice.remedy.repair.settings))),
             lambda advice: advice.applies,
             tr("Apply"),
         )
-        super().__init__([toggles, self.view, self.repairs, self.permalink], scale)
-        self._show(wait=False)
+        return [toggles, self.view, self.repairs, self.permalink]
+
+    def _say_anew(self, language: str) -> None:
+        """Show the same in another language."""
+        with spoken(language):
+            self.put(self._parts(self.everything.value))
+            self._show(wait=False)
 
     def _change(self, settings: Settings) -> None:
         self.settings = settings

@@ -25,7 +25,8 @@ export function prepared(name, values, { step, depth, against, everything, narro
   const file = files.get(name);
   if (!file || step || depth !== "hops" || against || everything || narrow) return undefined;
   const known = Object.fromEntries(file.options), chosen = { ...file.start, ...values };
-  if (!Object.entries(values).every(([option, text]) => known[option]?.includes(text))) return undefined;
+  const exists = ([option, text]) => option === "lang" || known[option]?.includes(text);  // a page has its language
+  if (!Object.entries(values).every(exists)) return undefined;
   const row = file.states.get(file.options.reduce((number, [option, texts]) => number * texts.length + texts.indexOf(chosen[option]), 0));
   return row && {
     settings: Object.fromEntries(file.options.map(([option]) => [option, chosen[option]])),
