@@ -114,11 +114,13 @@ class Sockets:
         return None
 
     def _receive_tcp(self, at: Recorder, iif: str, packet: Packet) -> Callable[[], None] | None:
+        """Find the socket of a segment; one that TPROXY gave to a listener is not looked up again, although NAT may
+        have made it one of a connection since. Source: skb_steal_sock() in include/net/request_sock.h, tcp_v4_rcv()."""
         tcp = packet.tcp
         if tcp is None:
             return None
         ends = FourTuple(at.host.name, packet.dst, packet.dport, packet.src, packet.sport)
-        end, host = self._end(ends), at.host
+        end, host = None if at.skb.socket and isinstance(at.skb.socket.socket, Listener) else self._end(ends), at.host
         if end and packet.src == packet.dst and packet.sport == packet.dport:
             self._check_itself(at.host.name)
         opens = "SYN" in tcp.flags and "ACK" not in tcp.flags
