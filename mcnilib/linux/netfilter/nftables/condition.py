@@ -200,10 +200,10 @@ class Limited(NftStatement):
         if memory is None:
             raise Unsupported(tr("`{limit}` outside a run: it remembers packets", limit=self.text))
         full = self.burst * self.nanoseconds
-        _, left, since = memory.get(("nft limit", id(self)), (self, full, now))
+        _, (left, since) = memory.get(("nft limit", id(self)), (self, (full, now)))
         left = min(full, left + now - since)
         enough = left >= self.nanoseconds
-        memory["nft limit", id(self)] = (self, left - self.nanoseconds * enough, now)
+        memory["nft limit", id(self)] = (self, (left - self.nanoseconds * enough, now))
         return CONTINUE if enough is not self.over else None
 
     def why_not(self, passage: ChainPassage) -> str:
