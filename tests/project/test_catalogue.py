@@ -17,6 +17,7 @@ import house_debts as debts
 import pytest
 
 from mcnilib.catalogue import TEMPLATE, notebook_sentences, template
+from mcnilib.language import IN_TEMPLATE
 
 ROOT = Path(__file__).resolve().parents[2] / "mcnilib"
 SAYS = {"tr", "trn", "mark"}
@@ -164,6 +165,82 @@ def test_what_the_catalogue_is_asked_for_is_written_there() -> None:
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("trn", "mark"):
                 texts = node.args[: 2 if ast.unparse(node.func) == "trn" else 1]
                 assert all(isinstance(text, ast.Constant) for text in texts), f"{file}:{node.lineno}"
+
+
+STRING = re.compile(r"""//[^\n]*|/\*.*?\*/|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`""", re.DOTALL)
+"""A comment or a string of a script."""
+FOR_THE_BROWSER = re.compile(
+    r"(?:\b(?:querySelector|querySelectorAll|closest|matches|matchMedia)(?:\?\.)?\(|\bclassName: )$"
+)
+"""What stands in front of a selector or the names of classes."""
+CODE = re.compile(r"\s*import |import\.meta|mcni-snapshot ")
+"""How the Python and the snapshots begin that a script holds."""
+ATTRIBUTE = re.compile(r"""\b(?:alt|title|aria-label)="([^"]*)\"""")
+
+
+def said_by_script(source: str) -> Iterator[str]:
+    """List the strings of a script outside of `tr` and `mark` that have two words beside each other, without tags and
+    values."""
+    for string in STRING.finditer(source):
+        before = source[max(0, string.start() - 40) : string.start()]
+        if string[0].startswith("/") or re.search(r"\b(?:tr|mark)\($", before) or FOR_THE_BROWSER.search(before):
+            continue
+        text = string[0][1:-1].encode().decode("unicode_escape") if "\\" in string[0] else string[0][1:-1]
+        if CODE.match(text):
+            continue
+        yield from _two_words(re.sub(r"\$\{[^}]*\}?|<[^>]*>", "|", text), [*ATTRIBUTE.findall(text)])
+
+
+def said_by_template(source: str) -> Iterator[str]:
+    """List the texts of a template outside of `[[` and `]]`; commands are its code."""
+    plain = IN_TEMPLATE.sub("|", source)
+    plain = re.sub(r"<(script|style|code|pre)\b.*?</\1>|<!--.*?-->", "|", plain, flags=re.DOTALL)
+    yield from _two_words(re.sub(r"<[^>]*>", "|", plain), ATTRIBUTE.findall(plain))
+
+
+def _two_words(text: str, attributes: list[str]) -> Iterator[str]:
+    for part in (*text.split("|"), *attributes):
+        if re.search(r"[A-Za-z]{2,},? [A-Za-z]{2,}", part) and "$" not in part:
+            yield part.strip()
+
+
+@pytest.mark.parametrize("name", sorted(file.relative_to(ROOT).as_posix() for file in ROOT.rglob("*.js")))
+def test_every_sentence_of_a_script_goes_through_the_catalogue(name: str) -> None:
+    assert [*said_by_script((ROOT / name).read_text(encoding="utf-8"))] == [], "say it with tr(...)"
+
+
+@pytest.mark.parametrize("name", sorted(file.relative_to(ROOT).as_posix() for file in ROOT.rglob("*.html")))
+def test_every_sentence_of_a_template_goes_through_the_catalogue(name: str) -> None:
+    assert [*said_by_template((ROOT / name).read_text(encoding="utf-8"))] == [], "put it between [[ and ]]"
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('at.textContent = "It is lost.";', ["It is lost."]),
+        ("throw new Error('no packet');", ["no packet"]),
+        ("at.innerHTML = `<p>It ends ${how}</p>`;", ["It ends"]),
+        ('at.innerHTML = `<div title="the picture"></div>`;', ["the picture"]),
+        ('say(tr("It is lost."), mark("It is"), tr(`of ${x}`));', []),
+        ('at.querySelector("tbody tr"); at.closest(".a .b"); // It is a comment\n', []),
+        ('make({ className: "one two" }); const x = "two_words", y = "a/b c";', []),
+        ('at.innerHTML = `<p class="one two" title="${tr("the picture")}">${tr("It ends")}</p>`;', []),
+    ],
+)
+def test_a_sentence_planted_in_a_script_is_found(source: str, found: list[str]) -> None:
+    assert [*said_by_script(source)] == found
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("<p>Drop it here</p>", ["Drop it here"]),
+        ('<p title="The picture">[[Drop it here]]</p>', ["The picture"]),
+        ("<p>[[Drop it here]] $depths</p><code>mcni run 7</code>", []),
+    ],
+)
+def test_a_sentence_planted_in_a_template_is_found(source: str, found: list[str]) -> None:
+    assert [*said_by_template(source)] == found
 
 
 def test_the_template_is_current() -> None:
