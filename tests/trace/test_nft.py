@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from nft_worlds import CASES, NftCase, at
+from kernel_worlds import chains
+from nft_worlds import CASES, SERVICE, NftCase, at, service
 
 from mcnilib.linux.netfilter.nftables.text.ruleset import read_ruleset
 from mcnilib.trace.branches import follow
@@ -49,3 +50,40 @@ def test_native_rules_stand_at_a_hook(rules: str, there: bool) -> None:
     netns = NftCase(at("forward", *filter(None, [rules])), "").world["r"]
     assert netns.ip4.has_native("FORWARD") is there
     assert not netns.ip4.has_native("INPUT")
+
+
+MARKS = "FORWARD -j MARK --set-xmark 0x1/0xffffffff"
+
+
+@pytest.mark.parametrize(
+    ("native", "tables", "ends"),
+    [
+        (at("forward", "meta mark 0x1 drop"), chains("filter", MARKS), {"connected", "connect times out"}),
+        (at("forward", "tcp dport 80 reject"), chains("filter", "FORWARD -j DROP"), {"connection refused", "connect times out"}),
+        (at("forward", "meta mark 0x1 drop", priority="filter - 1"), chains("filter", MARKS), {"connected"}),
+        (at("forward", "tcp dport 22 drop"), chains("filter", "FORWARD -j DROP"), {"connect times out"}),
+        (at("forward", "accept"), chains("filter", "FORWARD -j DROP"), {"connect times out"}),
+        (at("forward", "drop"), chains("filter", "FORWARD -p tcp -m tcp --dport 22 -j REJECT"), {"connect times out"}),
+        (
+            service("ip daddr 172.30.0.41 dnat to 10.0.2.2:80"),
+            chains("nat", f"PREROUTING -d {SERVICE}/32 -p tcp -j DNAT --to-destination 10.0.2.2:81"),
+            {"connected", "connection refused"},
+        ),
+        (
+            service("ip daddr 172.30.0.41 dnat to 10.0.2.2:80"),
+            chains("nat", "PREROUTING -p tcp -m tcp --dport 22 -j DNAT --to-destination 10.0.2.2:81"),
+            {"connected"},
+        ),
+        (
+            at("forward", "meta mark set 0x1").replace("table ip t", "table ip s") + at("forward", "meta mark 0x1 drop"),
+            "",
+            {"connected", "connect times out"},
+        ),
+    ],
+)  # fmt: skip
+def test_of_one_priority_both_orders_count_where_they_differ(native: str, tables: str, ends: set[str]) -> None:
+    case = NftCase(native, "", tables=tables, to=SERVICE if "172.30" in native else CASES["dropped"].to)
+    talk = case.talk(1)
+    trace = follow(case.world, lambda chance: Run(case.world, *talk, chance=chance).finish())
+    assert {course.outcome.verdict.value for course in trace.courses} == ends
+    assert bool(trace.branches) is (len(ends) > 1)

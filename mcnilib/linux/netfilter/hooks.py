@@ -73,6 +73,13 @@ class HookEntry(NamedTuple):
     reroutes: tuple[str, ...] = ()
     chain: str = ""  # of nftables; iptables calls the chain like the hook
 
+    @property
+    def title(self) -> str:
+        """What stands there, by name."""
+        if self.chain:
+            return f"{self.chain} of {self.table}"
+        return f"iptables {self.table}" if self.table else str(self.kind)
+
 
 REROUTES = ("src", "dst", "mark", "tos")
 """What a chain of type route, and mangle, looks for in OUTPUT."""

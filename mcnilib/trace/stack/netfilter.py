@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Address
 from operator import attrgetter
 
-from mcnilib.errors import Unsupported
+from mcnilib.errors import McniError, Unsupported
 from mcnilib.language import tr
+from mcnilib.linux.chance import Chance
 from mcnilib.linux.netfilter.conntrack import DEFAULT_ZONE, ConnState, Entry, Tracked, Zone
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.hooks import LEGACY, HookEntry, HookKind, NfVerdict, Priority
@@ -30,6 +31,13 @@ from mcnilib.trace.ipvs.replies import rewrite_reply
 from mcnilib.trace.ipvs.requests import take_request
 from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.trace import Fate
+
+_Heard = Callable[[ChainRule | NftRule, str, Packet, Packet], None]
+"""Hears of each rule that matched, in words what it did, with the packet before and after it."""
+
+
+def _unheard(rule: ChainRule | NftRule, action: str, before: Packet, after: Packet) -> None:
+    """Hear nothing of it."""
 
 
 class Hook:
@@ -85,15 +93,71 @@ class Hook:
         return True
 
     def _entries(self) -> Sequence[HookEntry]:
-        """Return what stands at the hook, in order; iptables-legacy's tables before their twins if chance has it so."""
-        entries = self.host.netns.ip4.hooks[self.name]
-        if not self.host.netns.ip4.legacy:
+        """Return what stands at the hook, in order: of what has one priority chance tells which was registered last and
+        comes first, but for the chains of one table."""
+        ip4 = self.host.netns.ip4
+        entries = self._placed(ip4.hooks[self.name]) if ip4.nft else ip4.hooks[self.name]
+        if not ip4.legacy:
             return entries
         ordered = list(entries)
         for at, entry in enumerate(entries):
             if entry.table.startswith(LEGACY) and self._legacy_first(entry.table.removeprefix(LEGACY)):
                 ordered[at - 1 : at + 1] = entry, ordered[at - 1]
         return ordered
+
+    def _placed(self, entries: Sequence[HookEntry]) -> Sequence[HookEntry]:
+        """Put native chains, which stand before others of their priority, behind those that chance has registered
+        later."""
+        placed: list[HookEntry] = []
+        for entry in reversed(entries):
+            place = 0
+            for at, other in enumerate(placed if entry.chain else ()):
+                if other.priority != entry.priority:
+                    break
+                if other.table != entry.table and self._is_behind(entry, other):
+                    place = at + 1
+            placed.insert(place, entry)
+        return placed
+
+    def _is_behind(self, native: HookEntry, other: HookEntry) -> bool:
+        """Tell whether a native chain is asked after another that has its priority. Where it cannot matter, nobody is
+        asked."""
+        host, here = self.host, (self.name, f"{native.title} {other.title}")
+        if not self._order_decides(native, other):
+            return False
+        if here not in host.registered:
+            where = {"one": native.title, "other": other.title, "hook": self.name, "netns": host.name}
+            question = tr("of {one} and {other} at {hook} of {netns}, the one registered last", **where)
+            which = tr("is {what}", what=native.title), tr("is {what}", what=other.title)
+            host.registered[here] = host.chance.pick(question, which) == 1
+        return host.registered[here]
+
+    def _order_decides(self, one: HookEntry, other: HookEntry) -> bool:
+        """Tell whether the packet may fare otherwise if two entries change places; where chance draws, whether both do
+        something."""
+        if one.kind is not other.kind:
+            return True
+        there, back = self._tried(one, other), self._tried(other, one)
+        if there and back:
+            return there != back
+        nothing = self._tried()
+        return nothing not in (self._tried(one), self._tried(other))
+
+    def _tried(self, *entries: HookEntry) -> tuple[object, ...]:
+        """Return what becomes of the packet in some chains, of which nothing is noted; empty where chance has a say, or
+        it is unknown."""
+        at = self.host.context(self.name, self.skb, self.iif, self.oif, self.now)
+        at.socket, at.memory, at.chance = self.skb.socket, None, Chance()
+        packet, drawn, nat = self.skb.packet, at.chance.turns, None
+        try:
+            for entry in entries:
+                passed = self._native(entry, packet, at) if entry.chain else self._iptables(entry.table, packet, at)
+                packet, nat = passed.packet, passed.nat
+                if passed.verdict is NfVerdict.DROP or nat:
+                    return () if drawn else (packet, at.entry, passed.verdict, passed.rejected, nat)
+        except McniError:
+            return ()
+        return () if drawn else (packet, at.entry, NfVerdict.ACCEPT, at.notrack, at.socket, at.zone is None)
 
     def _legacy_first(self, name: str) -> bool:
         """Tell whether iptables-legacy's table of a name is asked before that of iptables-nft: it was registered later.
@@ -195,30 +259,30 @@ class Hook:
     def _traverse(self, entry: HookEntry, at: Context) -> Passed:
         """Walk a chain and note every rule that matched."""
         connection = at.entry
-        passed = self._native(entry, at) if entry.chain else self._iptables(entry.table, at)
+        log, table = self.log, entry.table
+
+        def note(rule: ChainRule | NftRule, action: str, before: Packet, after: Packet) -> None:
+            log.rule(at, table, rule, action, before, after)
+
+        packet = self.skb.packet
+        passed = self._native(entry, packet, at, note) if entry.chain else self._iptables(table, packet, at, note)
         self.skb.packet = passed.packet
         if at.entry is not connection and at.entry and self.skb.tracked:
             self.host.connections[self.skb.tracked.number] = at.entry
         return passed
 
-    def _iptables(self, name: str, at: Context) -> Passed:
-        log = self.log
-
+    def _iptables(self, name: str, packet: Packet, at: Context, heard: _Heard = _unheard) -> Passed:
         def note(rule: ChainRule, before: Packet, after: Packet) -> None:
-            log.rule(at, name, rule, rule.action, before, after)
+            heard(rule, rule.action, before, after)
 
-        verdict, packet, decider = traverse(self.host.tables[name], self.name, self.skb.packet, at, note)
+        verdict, packet, decider = traverse(self.host.tables[name], self.name, packet, at, note)
         target = decider.target if isinstance(decider, ChainRule) else None
         nat, rejected = target if isinstance(target, Nat) else None, target.kind if isinstance(target, Reject) else ""
         return Passed(verdict, packet, decider, nat, rejected)
 
-    def _native(self, entry: HookEntry, at: Context) -> Passed:
-        log, table = self.log, self.host.netns.ip4.native[entry.table]
-
-        def note(rule: NftRule, action: str, before: Packet, after: Packet) -> None:
-            log.rule(at, entry.table, rule, action, before, after)
-
-        return pass_chain(table, table.chain(entry.chain), self.skb.packet, at, note)
+    def _native(self, entry: HookEntry, packet: Packet, at: Context, heard: _Heard = _unheard) -> Passed:
+        table = self.host.netns.ip4.native[entry.table]
+        return pass_chain(table, table.chain(entry.chain), packet, at, heard)
 
     def _drop(self, table: str, at: Context, passed: Passed) -> None:
         """Make the last step, or a new one for a chain's policy, the packet's end."""
@@ -289,14 +353,14 @@ class Hook:
                 return True, passed.nat
         return True, None
 
-    def _nat_chains(self) -> list[HookEntry]:
+    def _nat_chains(self) -> Sequence[HookEntry]:
         """Return the nat chains in the order in which they are asked."""
         there = [name for name in ("nat", f"{LEGACY}nat") if name in self.host.tables]
         names = there[::-1] if self._legacy_first("nat") else there
         priority = Priority.NAT_SRC if self.name in SOURCE_HOOKS else Priority.NAT_DST
         iptables = [HookEntry(priority, HookKind.NAT, name) for name in names]
         native = self.host.netns.ip4.native_nat(self.name)
-        return sorted((*native, *iptables), key=attrgetter("priority"))
+        return self._placed(sorted((*native, *iptables), key=attrgetter("priority")))
 
     def _own_address(self) -> IPv4Address | None:
         """Choose the address of this machine that MASQUERADE takes on the way out, REDIRECT on the way in."""
