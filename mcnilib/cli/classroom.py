@@ -282,17 +282,20 @@ def write_site(arguments: argparse.Namespace) -> int:
     from mcnilib.site.page import site_files
     from mcnilib.site.prepared import prepared_files  # takes most of the time
 
+    notebooks = PROJECT / "notebooks"
+    if arguments.lite:
+        from mcnilib.site.lite import check_lite, lite_files
+
+        check_lite(notebooks)
     engine = _interpreter(arguments.pyodide)
     prepared = prepared_files(all_scenarios())
-    lessons = read_lessons(notebooks := PROJECT / "notebooks", arguments.lite)
+    lessons = read_lessons(notebooks, arguments.lite)
     if not lessons:
         print(f"mcni: {tr(MISSING)}", file=sys.stderr)
     where = printable(str(arguments.folder))
     with shown(tr("mcni: drawing {file}", file=where)):
         files = site_files(_compiled(engine), lessons, prepared)
         if arguments.lite:
-            from mcnilib.site.lite import lite_files
-
             files |= lite_files(engine, notebooks)
         write_new_folder(arguments.folder, files)
     if arguments.json:

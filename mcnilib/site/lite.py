@@ -95,15 +95,20 @@ class Wheel:
         }
 
 
-def lite_files(pyodide: Mapping[str, bytes], notebooks: Path) -> dict[str, bytes]:
-    """Return JupyterLite with the notebooks, name in the site -> content, from the files of Pyodide.
-
-    Raises: MissingExtra without JupyterLite, SiteError without notebooks, or with what its program says when it fails.
-    """
+def check_lite(notebooks: Path) -> None:
+    """Tell at once whether it can be built. Raises: MissingExtra without JupyterLite, SiteError without notebooks."""
     if not any(notebooks.glob("*.ipynb")):
         raise SiteError(tr("JupyterLite has no notebooks to run: they are in a clone of the project"))
     if find_spec("jupyterlite_core") is None:
         raise MissingExtra("JupyterLite", "jupyterlite-core", "lite")
+
+
+def lite_files(pyodide: Mapping[str, bytes], notebooks: Path) -> dict[str, bytes]:
+    """Return JupyterLite with the notebooks, name in the site -> content, from the files of Pyodide.
+
+    Raises: as `check_lite`; SiteError with what its program says when it fails.
+    """
+    check_lite(notebooks)
     built = _built(notebooks)
     wheels = (*installed_wheels(), *_kernel_wheels(built), *_own_wheels())
     lock = json.loads(pyodide["pyodide-lock.json"]) | {"packages": {one.name: one.locked for one in wheels}}

@@ -16,7 +16,7 @@ from mcnilib.scenarios.exercise import exercises
 from mcnilib.scenarios.link import parse_link
 from mcnilib.show.html.markup import Html, joined
 from mcnilib.show.widgets.quiz import RIGHT, TRY_AGAIN
-from mcnilib.site import engine, lessons
+from mcnilib.site import engine, lessons, prepared
 from mcnilib.site.lessons import (
     Lesson,
     compared,
@@ -205,6 +205,7 @@ def test_without_the_notebooks_the_site_says_where_they_are(tmp_path: Path, monk
     stands_in = dict.fromkeys(engine.CHECKSUMS, b"{}")
     monkeypatch.setattr(engine, "pyodide", lambda folder: stands_in)
     monkeypatch.setattr(engine, "compiled", lambda files, archive: files)
+    monkeypatch.setattr(prepared, "prepared_files", lambda stories: {})  # minutes
     assert main(["site", str(tmp_path / "out"), "--json"]) == 0
     said = capsys.readouterr()
     assert "written without the notebooks" in said.err
