@@ -301,10 +301,8 @@ def write_site(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_files(arguments.folder, files)
         return 0
-    size = sum(map(len, files.values())) / 1e6
-    print(
-        tr("{folder}: {files} files, {size:.1f} MB; a web server shows them", folder=where, files=len(files), size=size)
-    )
+    said = {"folder": where, "files": len(files), "size": sum(map(len, files.values())) / 1e6}
+    print(tr("{folder}: {files} files, {size:.1f} MB; a web server shows them", **said))
     return 0
 
 
