@@ -279,13 +279,12 @@ def _learners(path: Path) -> tuple[str, ...]:
 def write_site(arguments: argparse.Namespace) -> int:
     """Write the site, whole or not at all."""
     from mcnilib.site.lessons import MISSING, read_lessons
+    from mcnilib.site.lite import check_lite, lite_files
     from mcnilib.site.page import site_files
     from mcnilib.site.prepared import prepared_files  # takes most of the time
 
     notebooks = PROJECT / "notebooks"
     if arguments.lite:
-        from mcnilib.site.lite import check_lite, lite_files
-
         check_lite(notebooks)
     engine = _interpreter(arguments.pyodide)
     prepared = prepared_files(all_scenarios())
