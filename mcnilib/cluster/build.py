@@ -278,6 +278,8 @@ def _felix(config: Calico, cluster: Cluster, policy: PodPolicy) -> Event:
 
 
 def _by_hand(settings: Settings, cluster: Cluster, state: State) -> Iterator[Event]:
+    if settings.kube_proxy_mode == "ipvs":
+        yield _kube_proxy(_proxy_key(settings), cluster, "synchronise")  # each half minute: devices have come
     if settings.be_liberal:
         yield _sysctl(cluster, BE_LIBERAL, 1)
     if settings.node_rp_filter:

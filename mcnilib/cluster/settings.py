@@ -136,9 +136,11 @@ class Settings:
         mark("kube-proxy mode"),
         "iptables",
         "nftables",
+        "ipvs",
         default="iptables",
         help=mark("nftables: kube-proxy 1.29 and later writes the table `ip kube-proxy` of nftables; from 1.30 on "
-                  "without a drop of INVALID packets; before 1.29 it does not know the mode and writes nothing"),
+                  "without a drop of INVALID packets; before 1.29 it does not know the mode and writes nothing. "
+                  "ipvs: virtual servers of IPVS, with no such drop in any version"),
         changes=mark("mode of the KubeProxyConfiguration (--proxy-mode): the rules kube-proxy writes"),
     )  # fmt: skip
     be_liberal: bool = switch(

@@ -103,11 +103,12 @@ def to_underlay(client: str, server: str) -> DialTarget:
 class Apart(NamedTuple):
     """A setting whose other values are combined with few values of the others: it has a say in few states.
 
-    `beside`: those values; of a setting that is not named, all.
+    `beside`: those values; of a setting that is not named, all. `values`: the other values; empty for all of them.
     """
 
     setting: str
     beside: tuple[tuple[str, tuple[object, ...]], ...] = ()
+    values: tuple[object, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -185,17 +186,17 @@ class Scenario:
         with all of them there would be many times as many.
         """
         options, start = self.options(), self.start()
-        usual = {setting: (getattr(start, setting),) for setting, _ in self.apart}
+        usual = {apart.setting: (getattr(start, apart.setting),) for apart in self.apart}
         yield tuple(o.only(*usual[o.attribute]) if o.attribute in usual else o for o in options)
-        for setting, beside in self.apart:
-            others = tuple(value for value in option(setting).values if value not in usual[setting])
+        for setting, beside, values in self.apart:
+            others = values or tuple(value for value in option(setting).values if value not in usual[setting])
             few = {**usual, **dict(beside), setting: others}
             yield tuple(o.only(*few[o.attribute]) if o.attribute in few else o for o in options)
 
     @property
     def swept_apart(self) -> frozenset[str]:
         """The settings that are swept apart from the others."""
-        return frozenset(setting for setting, _ in self.apart)
+        return frozenset(apart.setting for apart in self.apart)
 
     def changed(self, settings: Settings) -> dict[str, str]:
         """Return what differs from the scenario's start: name of a setting -> value, as the command line takes them."""

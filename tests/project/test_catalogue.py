@@ -50,6 +50,7 @@ MACHINES: dict[str, str] = {
 }
 """How texts begin that are a machine's in one module, where others may be sentences."""
 EXEMPT: dict[str, str] = {
+    "cluster/kube_proxy/ipvs.py": "comments of sets and rules, in kube-proxy's words",
     "__init__.py": "an AttributeError is for programmers, and the catalogue is not loaded for it",
     "cli/record.py": "only maintainers renew what the repository has recorded",
     "cluster/cni/calico/policy.py": "comments that Felix writes into its chains, and what it hashes",

@@ -590,7 +590,7 @@ SILENT = {
     "nodeport-to-macvlan": {"external-policy Cluster", "endpoint mac4", "pod-rp-filter 1", "pod-rp-filter 2"},
     "nodeport-to-macvlan-from-lan": {"external-policy Cluster", "endpoint mac2", "pod-rp-filter 1", "pod-rp-filter 2"},
     "macvlan-to-calico-same-node": POLICIES,
-    "macvlan-to-calico-across-nodes": {"kube-proxy-mode nftables"},
+    "macvlan-to-calico-across-nodes": {"kube-proxy-mode nftables", "kube-proxy-mode ipvs"},
     "multi-nic-to-calico": POLICIES,
     "macvlan-to-calico-across-subnets": {"stateful-gateway none"},
     "nodeport-to-multi-nic": {"receiving-node node1"},

@@ -5,8 +5,9 @@
                how one of its endpoints is chosen    legacy         the same for 1.22 and 1.23
     start      what kube-proxy and the kubelet write when they start, and the sysctl read then
     nftables   the table of the nftables mode, from 1.29 on
+    ipvs       virtual servers, sets and rules of the ipvs mode
 
-Not modelled: IPv6, the ipvs mode, topology hints, terminating endpoints, more than 1000 endpoints
+Not modelled: IPv6, topology hints, terminating endpoints, more than 1000 endpoints
 (comments dropped).
 """
 

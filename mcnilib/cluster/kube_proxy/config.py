@@ -27,7 +27,7 @@ class KubeProxy:
     the kernel can create accounting counters; when it cannot (no nfnetlink_acct, as in most containers and in the
     project's kernel lab) kube-proxy of 1.31 and later falls back to the plain rules, hence the default.
     `tcp_be_liberal` is conntrack.tcpBeLiberal, 1.29 and later. `service_cidr`: what the ServiceCIDR API told it, which
-    only the nftables mode reads; None: nothing (without MultiCIDRServiceAllocator). `mode`: iptables or nftables.
+    only the nftables mode reads; None: nothing (without MultiCIDRServiceAllocator). `mode`: iptables, nftables or ipvs.
     """
 
     version: str
@@ -66,15 +66,15 @@ class KubeProxy:
     @property
     def starts(self) -> bool:
         """Whether it knows its mode; 1.28 and older exit with `unsupported mode` for nftables (alpha in 1.29)."""
-        return self.mode == "iptables" or self.minor >= 29
+        return self.mode != "nftables" or self.minor >= 29
 
     @property
     def reads_be_liberal(self) -> bool:
-        """Whether it looks at nf_conntrack_tcp_be_liberal when it starts; in nftables mode only 1.29 does.
+        """Whether it looks at nf_conntrack_tcp_be_liberal when it starts; in nftables mode only 1.29, in ipvs none.
 
         Source: kubernetes pull requests 120412, 122663.
         """
-        return self.minor >= 29 if self.mode == "iptables" else self.minor == 29
+        return self.minor >= 29 if self.mode == "iptables" else self.mode == "nftables" and self.minor == 29
 
     @property
     def drops_in_filter(self) -> bool:

@@ -12,11 +12,15 @@ pkg/kubelet/kubelet_network_linux.go (1.24 line); KEP-3178 (IPTablesOwnershipCle
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
+from ipaddress import IPv4Address
 
 from mcnilib.cluster.intern import replace_chains
 from mcnilib.cluster.kube_proxy.config import KubeProxy, RuleLine, Rules
+from mcnilib.cluster.kube_proxy.ipvs import IPVS_SYSCTLS, WHY_IPVS, ipvs_jumps, ipvs_written
 from mcnilib.cluster.kube_proxy.legacy import legacy_rules
+from mcnilib.cluster.kube_proxy.modes import IPVS_DEVICE
 from mcnilib.cluster.kube_proxy.nftables import kube_proxy_table
 from mcnilib.cluster.kube_proxy.restore import ensure_chains, ensure_rules, restore
 from mcnilib.cluster.kube_proxy.services import (
@@ -29,12 +33,14 @@ from mcnilib.cluster.kube_proxy.services import (
     static_chains,
 )
 from mcnilib.cluster.kube_proxy.view import SERVICE_CHAINS, ServiceView
-from mcnilib.cluster.spec import HostSpec, Service
+from mcnilib.cluster.spec import HostSpec, Service, mac_of
 from mcnilib.gc_pause import gc_paused
 from mcnilib.language import mark
+from mcnilib.linux.device.link import Link
+from mcnilib.linux.device.nic import Dummy
 from mcnilib.linux.netfilter.iptables.edit import find_table
 from mcnilib.linux.netfilter.nftables.rule import NftTable
-from mcnilib.linux.netns import Netns, set_sysctl
+from mcnilib.linux.netns import Netns, add_address, add_link, set_sysctl
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.sysctl import get_flag
 
@@ -99,6 +105,8 @@ def start_kube_proxy(netns: Netns, proxy: KubeProxy, node: HostSpec, services: t
     netns = _sysctls(netns, proxy)
     if proxy.mode == "nftables":
         return _start_nftables(netns, proxy, node, services)
+    if proxy.mode == "ipvs":
+        return _start_ipvs(netns, proxy, node, services)
     written = rules(proxy, node, services, liberal=get_flag(netns.sysctls, BE_LIBERAL))
     wanted = tuple(jumps(proxy))
     targets = tuple((line.table, line.text.rsplit(" ", 1)[1]) for line in wanted)
@@ -114,6 +122,39 @@ def _start_nftables(netns: Netns, proxy: KubeProxy, node: HostSpec, services: tu
     table = native_table(proxy, node, services, liberal=get_flag(netns.sysctls, BE_LIBERAL))
     others = tuple(there for there in netns.ip4.nft if there.title != table.title)
     return netns.with_ip4(nft=(*others, table))
+
+
+def _start_ipvs(netns: Netns, proxy: KubeProxy, node: HostSpec, services: tuple[Service, ...]) -> Netns:
+    """Write what the IPVS mode keeps: a device with the services' addresses, virtual servers, sets, rules."""
+    other = (link for link in netns.links if link.name != IPVS_DEVICE)
+    own = tuple(address.ip for link in other for address in link.addresses)
+    written, sets, servers, bound = ipvs_written(proxy, node, services, own)
+    by = proxy.origin(WHY_IPVS)
+    netns = _bound(netns, bound, mac_of(node.name, IPVS_DEVICE), by)
+    names = {ip_set.name for ip_set in sets}
+    others = tuple(ip_set for ip_set in netns.sets if ip_set.name not in names)
+    netns = netns.but(sets=(*others, *(replace(ip_set, origin=by) for ip_set in sets)))
+    netns = netns.with_ip4(ipvs=tuple(server.by(by) for server in servers))
+    wanted = tuple(ipvs_jumps(proxy))
+    targets = [(line.table, line.text.rsplit(" ", 1)[1]) for line in wanted]
+    targets += [] if proxy.drops_in_filter else [("nat", "KUBE-MARK-DROP")]
+    tables = ensure_rules(ensure_chains(netns.ip4.tables, targets), wanted, proxy.origin, on_top=True)
+    return netns.with_ip4(tables=restore(tables, written, proxy.origin))
+
+
+def _bound(netns: Netns, addresses: tuple[IPv4Address, ...], mac: str, by: Origin) -> Netns:
+    """Bind addresses to kube-ipvs0, which is made and stays down."""
+    if not any(link.name == IPVS_DEVICE for link in netns.links):
+        netns = add_link(netns, Link(IPVS_INDEX, IPVS_DEVICE, Dummy(), mac, up=False, origin=by))
+    there = {address.ip for address in netns.link(IPVS_DEVICE).addresses}
+    for ip in addresses:
+        if ip not in there:
+            netns = add_address(netns, IPVS_DEVICE, str(ip), origin=by)
+    return netns
+
+
+IPVS_INDEX = 8
+"""Index of the device kube-ipvs0: below those of Calico's tunnels and of pods."""
 
 
 @lru_cache(maxsize=1024)
@@ -139,6 +180,8 @@ def rules(proxy: KubeProxy, node: HostSpec, services: tuple[Service, ...], *, li
 
 def _sysctls(netns: Netns, proxy: KubeProxy) -> Netns:
     for key, value, reason in _wanted_sysctls(proxy):
+        if key in IPVS_SYSCTLS and get_flag(netns.sysctls, key):
+            continue
         netns = set_sysctl(netns, key, value, proxy.origin(reason))
     return netns
 
@@ -147,6 +190,8 @@ def _wanted_sysctls(proxy: KubeProxy) -> Iterator[tuple[str, str, str]]:
     timeout = mark("connection timeouts of kube-proxy's own choice (conntrack section of its configuration)")
     yield "net.netfilter.nf_conntrack_tcp_timeout_established", "86400", timeout
     yield "net.netfilter.nf_conntrack_tcp_timeout_close_wait", "3600", timeout
+    for key, reason in IPVS_SYSCTLS.items() if proxy.mode == "ipvs" else ():
+        yield key, "1", reason
     if proxy.localhost_node_ports and proxy.mode == "iptables":
         yield "net.ipv4.conf.all.route_localnet", "1", mark("so that NodePorts answer on localhost")
     if proxy.tcp_be_liberal:

@@ -120,7 +120,7 @@ SCENARIOS = (
         claim=_claim,
         notebook="07-macvlan-to-calico-across-nodes.ipynb",
         folded=("kube_proxy_mode", "encapsulation", "mtu", "felix_invalid", "node_rp_filter", "pod_rp_filter"),
-        apart=(Apart("mtu", beside=_FEW), Apart("kube_proxy_mode", beside=_FEW_IN_NFTABLES)),
+        apart=(Apart("mtu", beside=_FEW), Apart("kube_proxy_mode", beside=_FEW_IN_NFTABLES, values=("nftables",))),
     ),
     Scenario(
         number=8,
