@@ -115,6 +115,15 @@ CASES = {
     "joined parts": NftCase(at("forward", "ip daddr . tcp dport { 10.0.2.2 . 81, 10.0.2.3 . 80 } drop"), WORKS),
     "a range of ports": NftCase(at("forward", "tcp dport 70-90 drop"), TIMES_OUT),
     "flags": NftCase(at("forward", "tcp flags syn,ack / syn,ack drop"), TIMES_OUT),
+    "none of some flags": NftCase(at("forward", "tcp flags ! syn,rst drop"), "connect succeeds, then hangs"),
+    "rules about IPv6": NftCase(
+        at(
+            "forward", "ip6 saddr fe80::/10 drop", "icmpv6 type nd-neighbor-solicit accept", "meta nfproto ipv6 drop",
+            "reject with icmpv6 port-unreachable", "tcp dport 80 ip6 daddr ::1 drop", "meta priority set 1:2 tcp dport 22 drop",
+            family="inet",
+        ),
+        WORKS,
+    ),
     "devices": NftCase(at("forward", 'iifname "e2" oifname "e*" drop'), TIMES_OUT),
     "a vmap of ports": NftCase(at("forward", "tcp dport vmap { 80 : drop, 443 : accept }"), TIMES_OUT),
     "a mark between chains": NftCase(

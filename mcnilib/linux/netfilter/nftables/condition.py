@@ -89,7 +89,9 @@ class Compare(NftStatement):
             bits = bits_of(self.wanted)
             if self.mask is not None:
                 return (value & self.mask == bits) is (self.operator != "!=")
-            return bool(value & bits) if not self.operator else (value == bits) is (self.operator == "==")
+            if self.operator in ("", "!"):
+                return bool(value & bits) is (not self.operator)
+            return (value == bits) is (self.operator == "==")
         if self.operator in ("<", ">", "<=", ">="):
             return _ordered(value, self.operator, self.wanted[0][0][0])
         return any(all(map(covers, spans, key)) for spans in self.wanted) is (self.operator != "!=")

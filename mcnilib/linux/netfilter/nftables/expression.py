@@ -442,6 +442,7 @@ SPELLINGS = {
     "meta oifname": "oifname",
     "meta iif": "iif",
     "meta oif": "oif",
+    "pkttype": "meta pkttype",
     **{f"ct {side} {word}": f"ct {side} ip {word}" for side in ("original", "reply") for word in ("saddr", "daddr")},
 }
 """Other ways to type the same."""

@@ -139,6 +139,28 @@ class Silent(NftStatement):
 
 
 @dataclass(frozen=True, slots=True)
+class OtherFamily(NftStatement):
+    """`ip6 saddr ...`, `reject with icmpv6 ...` and what follows in the rule: never holds for a packet of IPv4.
+
+    nft puts a comparison of the family before it. Source: payload_gen_dependency() in src/payload.c (nftables 1.0.6).
+    """
+
+    text: str
+
+    compares = True
+
+    def __str__(self) -> str:
+        return self.text
+
+    def act(self, passage: ChainPassage) -> None:
+        """Not hold."""
+
+    def why_not(self, passage: ChainPassage) -> str:
+        """Say what the packet is."""
+        return tr("the packet is of IPv4")
+
+
+@dataclass(frozen=True, slots=True)
 class Opaque(NftStatement):
     """A statement that is not modelled: a packet that meets it is unknown from there."""
 

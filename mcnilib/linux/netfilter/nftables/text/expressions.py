@@ -36,6 +36,14 @@ class NotModelled(Exception):
     """The next words are of nft, or may be, but not modelled."""
 
 
+class NotIpv4(NotModelled):
+    """The next words are about packets of IPv6."""
+
+
+OF_IPV6 = ("ip6", "icmpv6")
+"""How what only packets of IPv6 have begins."""
+
+
 WORDS = {"and": "&", "or": "|", "xor": "^", "lshift": "<<", "rshift": ">>"}
 """Operators as they may be typed."""
 
@@ -187,6 +195,8 @@ def read_joined(words: Tokens, sets: Sets, expected: tuple[DataType, ...]) -> Ex
 def _operand(words: Tokens, sets: Sets, expected: tuple[DataType, ...]) -> Expression:
     """Read a selector, a number that is drawn or hashed, or a value."""
     head = words.next
+    if head in OF_IPV6:
+        raise NotIpv4
     if read := _SPECIAL.get(head):
         words.read += 1
         return read(words, sets)

@@ -23,8 +23,10 @@ from mcnilib.linux.netfilter.nftables.expression import (
     PacketField,
 )
 from mcnilib.linux.netfilter.nftables.sets import show_span
-from mcnilib.linux.netfilter.nftables.statement import Decide, NftStatement, Opaque, Silent
+from mcnilib.linux.netfilter.nftables.statement import Decide, NftStatement, Opaque, OtherFamily, Silent
 from mcnilib.linux.netfilter.nftables.text.expressions import (
+    OF_IPV6,
+    NotIpv4,
     NotModelled,
     Sets,
     read_expression,
@@ -50,6 +52,10 @@ def read_statements(words: Tokens, sets: Sets) -> tuple[tuple[NftStatement, ...]
         at = words.read
         try:
             statements.append(_statement(words, sets))
+        except NotIpv4:
+            words.read = at
+            text, comment = _split_comment(words.rest_of_line())
+            statements.append(OtherFamily(text))
         except NotModelled:
             words.read = at
             text, comment = _split_comment(words.rest_of_line())
@@ -77,7 +83,8 @@ def _about(words: Tokens, sets: Sets, left: Expression) -> NftStatement:
         if str(left) not in ("meta mark", "ct mark"):
             raise NotModelled
         return SetMark(str(left), read_expression(words, sets, left.types))
-    operator = words.next if words.next in ("==", "!=", "<", ">", "<=", ">=") else ""
+    negated = ("!",) if left.types[0].flags else ()
+    operator = words.next if words.next in ("==", "!=", "<", ">", "<=", ">=", *negated) else ""
     words.skip(operator)
     if words.skip("eq"):
         operator = ""
@@ -116,8 +123,9 @@ def _silent(after: Mapping[str, int]) -> Callable[[Tokens, Sets], NftStatement]:
 
 
 def _meta(words: Tokens, sets: Sets) -> NftStatement:
-    if words.skip("meta", "nftrace", "set"):
-        return Silent(f"meta nftrace set {words.take('a value')}")
+    for key in ("nftrace", "priority"):
+        if words.skip("meta", key, "set"):
+            return Silent(f"meta {key} set {words.take('a value')}")
     return _about(words, sets, read_expression(words, sets))
 
 
@@ -172,6 +180,8 @@ def _reject(words: Tokens, sets: Sets) -> NftStatement:
         return RejectStatement("reject")
     if words.skip("tcp", "reset"):
         return RejectStatement("reject with tcp reset", "tcp-reset")
+    if words.next in OF_IPV6:
+        raise NotIpv4
     family = words.one_of(("icmp", "icmpx"), mark("icmp, icmpx or tcp reset"))
     words.skip("type")
     word = words.take(mark("a reason"))
@@ -188,7 +198,9 @@ def _nat(words: Tokens, sets: Sets) -> NftStatement:
     """Read dnat, snat, masquerade or redirect."""
     verb = words.take(mark("a statement"))
     family = "ip " if verb in ("dnat", "snat") and words.skip("ip") else ""
-    if words.next in ("ip6", "prefix"):
+    if words.next in OF_IPV6:
+        raise NotIpv4
+    if words.next in ("addr", "prefix") or words.all[words.read + 1] in (".", "addr", "prefix"):
         raise NotModelled
     written = NatStatement(verb, "")
     said = ""
