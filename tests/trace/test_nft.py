@@ -87,3 +87,19 @@ def test_of_one_priority_both_orders_count_where_they_differ(native: str, tables
     trace = follow(case.world, lambda chance: Run(case.world, *talk, chance=chance).finish())
     assert {course.outcome.verdict.value for course in trace.courses} == ends
     assert bool(trace.branches) is (len(ends) > 1)
+
+
+@pytest.mark.parametrize(
+    ("typed", "printed"),
+    [
+        ("fib saddr . iif check missing drop", "fib saddr . iif oif missing drop"),
+        ('tcp dport 80 drop comment "a # handle 3" # handle 6', 'tcp dport 80 drop comment "a # handle 3"'),
+        ("meta nfproto ipv6 reject with icmpv6 port-unreachable", "meta nfproto ipv6 reject with icmpv6 port-unreachable"),
+        ('ip6 saddr @any drop comment "six"', 'ip6 saddr @any drop comment "six"'),
+        ("pkttype multicast accept", "meta pkttype multicast accept"),
+        ("dnat ip addr . port to ip saddr map { 10.0.0.1 : 10.0.1.1 . 80 }", "dnat ip addr . port to ip saddr map { 10.0.0.1 : 10.0.1.1 . 80 }"),
+    ],
+)  # fmt: skip
+def test_what_real_listings_hold_is_read(typed: str, printed: str) -> None:
+    rule = NftCase(at("forward", typed, family="inet"), "").world["r"].ip4.nft[0].chain("base").rules[0]
+    assert str(rule) == printed

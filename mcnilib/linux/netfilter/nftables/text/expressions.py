@@ -226,7 +226,8 @@ def _fib(words: Tokens, sets: Sets) -> FibLookup:
     flags: list[str] = []
     while words.skip("."):
         flags.append(words.one_of(("iif", "oif", "mark"), mark("iif, oif or mark")))
-    result = words.one_of(("type", "oif", "oifname"), mark("type, oif or oifname"))
+    result = words.one_of(("type", "oif", "oifname", "check"), mark("type, check, oif or oifname"))
+    result = "oif" if result == "check" else result  # as versions after 1.1 print it
     if result != "type" and words.next not in ("missing", "exists"):
         raise NotModelled
     return FibLookup(address, tuple(flags), result)

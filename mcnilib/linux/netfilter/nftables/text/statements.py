@@ -200,7 +200,7 @@ def _nat(words: Tokens, sets: Sets) -> NftStatement:
     family = "ip " if verb in ("dnat", "snat") and words.skip("ip") else ""
     if words.next in OF_IPV6:
         raise NotIpv4
-    if words.next in ("addr", "prefix") or words.all[words.read + 1] in (".", "addr", "prefix"):
+    if words.next in ("addr", "prefix") or words.all[words.read + 1 : words.read + 2] == ["."]:
         raise NotModelled
     written = NatStatement(verb, "")
     said = ""

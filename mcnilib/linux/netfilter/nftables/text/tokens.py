@@ -15,7 +15,8 @@ from mcnilib.linux.text import check_text, nearest
 
 _TOKEN = re.compile(r'[^\s{};,"()|&^]+|[\n;{},()|&^]|"[^"\n]*"|"')
 
-_COMMENT = re.compile(r"(?m)^\s*#.*$")
+_COMMENT = re.compile(r"(?m)^\s*#.*$|# handle [0-9]+[ \t]*$")
+"""Lines of comment, and the handles that `nft -a` prints behind everything."""
 
 _MARKS = frozenset("{},()\n;") | {""}
 
