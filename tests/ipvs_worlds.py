@@ -83,6 +83,36 @@ CASES = {
     "udp, nothing tracks": IpvsCase(UDP, REFUSED, "10.0.1.2", state="", proto="udp", listeners=()),
     "no server": IpvsCase(service(), REFUSED),
     "no server, asked by the router": IpvsCase(service(), REFUSED, client="r"),
+    "no server, tracked": IpvsCase(service(), REFUSED, tables=STATEFUL),
+    "no server, tracked, asked by the router": IpvsCase(service(), REFUSED, client="r", tables=STATEFUL),
+    "no server, udp": IpvsCase(
+        service(name="-u 172.30.0.41:80"), REFUSED, proto="udp", tables=STATEFUL + MASQUERADE
+    ),
+    "nobody listens, tracked": IpvsCase(ONE, REFUSED, "10.0.2.1", listeners=(), tables=STATEFUL + MASQUERADE),
+    "udp, nobody listens, masqueraded": IpvsCase(
+        UDP, REFUSED, "10.0.2.1", proto="udp", listeners=(), tables=STATEFUL + MASQUERADE
+    ),
+    "udp, masqueraded": IpvsCase(UDP, WORKS, "10.0.2.1", proto="udp", tables=STATEFUL + MASQUERADE),
+    "two servers, tracked": IpvsCase(TWO, WORKS, "10.0.1.2", tables=STATEFUL),
+    "the router serves, tracked": IpvsCase(
+        service("10.0.1.1:8080"), WORKS, "10.0.1.2", listeners=("r",), tables=STATEFUL
+    ),
+    "the router serves itself, masqueraded": IpvsCase(
+        service("10.0.1.1:8080"), WORKS, "10.0.1.1", client="r", listeners=("r",), tables=MASQUERADE
+    ),
+    "a mark before the service": IpvsCase(
+        service("10.0.2.2:8080", name="-f 7"), WORKS, "10.0.1.2",
+        tables=chains("mangle", "PREROUTING -d 172.30.0.41 -j MARK --set-mark 7"),
+    ),
+    "the mark of OUTPUT chooses the way": IpvsCase(
+        ONE, TIMES_OUT, tables=chains("mangle", "OUTPUT -d 10.0.2.2 -j MARK --set-mark 9"),
+        state=TRACKS + "rule 100: from all fwmark 9 lookup 9\nroute blackhole default table 9\n",
+    ),
+    "TCP dropped at the way out": IpvsCase(ONE, TIMES_OUT, tables=chains("filter", "OUTPUT -p tcp -j DROP")),
+    "refused at the way out": IpvsCase(ONE, REFUSED, tables=chains("filter", "OUTPUT -p tcp -j REJECT")),
+    "reset at the way out": IpvsCase(
+        ONE, TIMES_OUT, tables=chains("filter", "OUTPUT -p tcp -j REJECT --reject-with tcp-reset")
+    ),
     "weight 0": IpvsCase(service("10.0.2.2:8080 0"), REFUSED),
     "weight 0 of one": IpvsCase(service("10.0.2.2:8080 0", "10.0.3.2:8080"), WORKS, "10.0.1.2"),
     "another port": IpvsCase(ONE, REFUSED, "10.0.1.2", port=81),

@@ -76,7 +76,6 @@ def _scheduled(at: IpvsPoint) -> tuple[IpvsConnection | None, bool]:
             line=service, iif=at.iif, fate=Fate.REJECTED,
         )  # fmt: skip
         at.rejected = Reject("icmp-port-unreachable")
-        host.connections.drop_unconfirmed(at.skb.tracked)
         return None, True
     if server.forwarding != "-m":
         raise Unsupported(tr("`{server}` of {host}: only masquerading (-m) is modelled", server=server, host=host.name))
@@ -92,7 +91,8 @@ def _service_of(at: IpvsPoint) -> VirtualServer | None:
     service = next(iter(sorted(taking, key=lambda x: (not x.mark, not x.port))), None)
     if service is None:
         return None
-    odd = packet.proto not in ("tcp", "udp") or service.one_packet or not service.port
+    odd = service.timeout > 0 if service.mark else not service.port
+    odd = odd or packet.proto not in ("tcp", "udp") or service.one_packet
     if odd:
         raise Unsupported(tr("{service} of IPVS in {host}", service=service, host=at.host.name))
     return service
