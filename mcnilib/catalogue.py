@@ -22,6 +22,9 @@ from mcnilib.language import IN_TEMPLATE
 TEMPLATE = "locale/mcnilib.pot"
 """What a translation starts with, below the package: mcnilib/language.py says how its sentences are marked."""
 SAID_BY: dict[str, Any] = {"tr": None, "trn": (1, 2), "mark": None}
+EXPECTED_BY: dict[str, Any] = {"take": None, "number": None, "listed": None, "as_number": (2,), "as_long": (2,)}
+"""Methods that read words, and which of what they are given names what they expect; it is looked up when it is missing,
+since naming it with `mark` would cost more than reading the word."""
 _HEADER = r"""# The sentences of mcnilib, to be translated. Written by `mcni record catalogue`.
 msgid ""
 msgstr ""
@@ -45,7 +48,9 @@ def template(package: Path) -> str:
     from babel.messages.pofile import write_po
 
     ways: Any = [("**.py", "python"), ("**.js", "javascript"), ("**.html", _of_template), ("**.toml", _of_exercises)]
-    said: list[Any] = [(f"mcnilib/{file}", *rest) for file, *rest in extract_from_dir(package, ways, keywords=SAID_BY)]
+    said: list[Any] = [
+        (f"mcnilib/{file}", *rest) for file, *rest in extract_from_dir(package, ways, keywords=SAID_BY | EXPECTED_BY)
+    ]
     for notebook in sorted((package.parent / "notebooks").glob("*.ipynb")):
         said += [
             (f"notebooks/{notebook.name}", 0, text, [], None)

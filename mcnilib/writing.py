@@ -105,7 +105,7 @@ def check_file(path: Path) -> None:
 def check_folder(folder: Path) -> None:
     """Tell before any work is done that a new folder cannot be written. Raises: WriteError."""
     with _naming(folder):
-        _check_kind(folder, stat.S_ISDIR, "no folder")
+        _check_kind(folder, stat.S_ISDIR, tr("no folder"))
         if folder.is_dir() and any(folder.iterdir()):
             raise WriteError(tr("{folder} is there already and not empty; nothing was written", folder=folder))
         _check_room(folder, folder.parent)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from mcnilib.cluster.intern import chain_rule, ip_route, ip_rule
+from mcnilib.cluster.kube_proxy import KubeProxy
+from mcnilib.cluster.spec import CLUSTER
+from mcnilib.errors import McniError
 from mcnilib.language import (
     ENGLISH,
     PSEUDO,
@@ -18,6 +24,11 @@ from mcnilib.language import (
     tr,
     trn,
 )
+from mcnilib.linux.device.link import parse_links
+from mcnilib.linux.netfilter.conntrack import parse_connections
+from mcnilib.linux.netfilter.ipset import parse_sets
+from mcnilib.linux.origin import KERNEL
+from mcnilib.scenarios import scenario
 
 
 def test_english_is_the_text_in_the_code() -> None:
@@ -73,6 +84,34 @@ def test_what_is_marked_is_english_until_it_is_shown() -> None:
 def test_names_are_listed_alike_in_the_pseudo_language() -> None:
     with spoken(PSEUDO):
         assert listed(["node1", 7]) == "node1, 7"
+
+
+@pytest.mark.parametrize(
+    ("act", "values"),
+    [
+        (lambda: ip_route("10.0.0.0/8 dev", KERNEL), ""),
+        (lambda: ip_route("10.0.0.0/8 dev eth0 metrik 5", KERNEL), "metrik metric"),
+        (lambda: ip_route("10.0.0.0/8 dev eth0 scope", KERNEL), "host link"),
+        (lambda: ip_rule("from all lookup", KERNEL), ""),
+        (lambda: chain_rule("-A FORWARD -p tcp --dport x -j DROP", KERNEL), ""),
+        (lambda: chain_rule("-A FORWARD -p tcp --dport", KERNEL), "dport"),
+        (lambda: chain_rule("-A FORWARD -m length --length 99999 -j DROP", KERNEL), ""),
+        (lambda: chain_rule("-A FORWARD ! -j DROP", KERNEL), ""),
+        (lambda: scenario("7").world(scenario("7").start())["nowhere"], ".*"),
+        (lambda: CLUSTER.node("node1").nic("eth9"), "ens"),
+        (lambda: parse_sets("create a hash:nothing"), ".*"),
+        (lambda: parse_links("1: lo"), ""),
+        (lambda: parse_connections("tcp 6 30 NEVER src=10.0.0.1"), "conntrack"),
+        (lambda: KubeProxy("1.28", tcp_be_liberal=True), "tcp_be_liberal kube proxy"),
+    ],
+)
+def test_a_sentence_in_a_sentence_is_said_in_the_readers_language(act, values) -> None:
+    with spoken(PSEUDO), pytest.raises((McniError, ValueError)) as refused:
+        act()
+    said = re.sub(r"'[^']*'|`[^`]*`|\S*\d\S*|\S+:\d+:\d+:", "", str(refused.value).partition("\n")[0])
+    left = {word for word in re.findall(r"\w+", said) if word.isascii() and len(word) > 2}
+    assert "[" in said
+    assert left <= set(values.split()) or values == ".*", said
 
 
 def test_what_is_done_later_is_said_in_the_language_of_now() -> None:

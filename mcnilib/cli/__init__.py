@@ -118,7 +118,7 @@ def ended(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         return _said(tr("interrupted"), INTERRUPTED)
     if isinstance(error, ModuleNotFoundError):
-        error = MissingExtra("this", error.name or "a package")
+        error = MissingExtra(tr("this"), error.name or tr("a package"))
     return _said(_sentence(error), WRONG)
 
 

@@ -69,4 +69,4 @@ def write_trace(file: Path, world: World, trace: Trace, said: tuple[str, str], d
 
 
 def _drawing(file: Path) -> str:
-    return printable(f"mcni: drawing {file}")
+    return printable(tr("mcni: drawing {file}", file=file))

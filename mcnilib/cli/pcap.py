@@ -64,7 +64,7 @@ def write_captures(folder: Path, world: World, trace: Trace, title: str) -> list
     """Write a new folder with a capture of each namespace, and return the files' names. Raises: WriteError."""
     from mcnilib.show.capture.capture import capture_files
 
-    with shown(printable(f"mcni: writing {folder}")):
+    with shown(printable(tr("mcni: writing {folder}", folder=folder))):
         files = capture_files(world, trace, title)
         write_new_folder(folder, files)
     return [*files]

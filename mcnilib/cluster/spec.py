@@ -18,7 +18,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import NamedTuple, TypeVar
 
 from mcnilib.cluster.network_policy import Labels
-from mcnilib.language import tr
+from mcnilib.language import mark, tr
 from mcnilib.linux.text import not_there
 
 LAN16, LAN17, _OUTSIDE = "lan-172.16", "lan-172.17", "outside"
@@ -54,7 +54,7 @@ class HostSpec:
 
     def nic(self, name: str) -> Nic:
         """Return the card called `name`. Raises: NotThere."""
-        return _named(self.nics, name, "card")
+        return _named(self.nics, name, mark("card"))
 
     @property
     def address(self) -> IPv4Interface:
@@ -235,11 +235,11 @@ class Cluster:
 
     def node(self, name: str) -> Node:
         """Return the node called `name`. Raises: NotThere."""
-        return _named(self.nodes, name, "node")
+        return _named(self.nodes, name, mark("node"))
 
     def pod(self, name: str) -> Pod:
         """Return the pod called `name`. Raises: NotThere."""
-        return _named(self.pods, name, "pod")
+        return _named(self.pods, name, mark("pod"))
 
     def pods_of(self, node: str) -> tuple[Pod, ...]:
         """Return the pods of a node, in the order they were created."""

@@ -94,7 +94,10 @@ class Chance:
         at = 0
         if len(cases) > 1:
             shares = tuple((last - first + 1) / size for first, last in cases)
-            labels = [f"is {first}" if first == last else f"is in {first}:{last}" for first, last in cases]
+            labels = [
+                tr("is {port}", port=first) if first == last else tr("is in {low}:{high}", low=first, high=last)
+                for first, last in cases
+            ]
             drawn = tr("the id drawn of {low}:{high}") if proto == "icmp" else tr("the port drawn of {low}:{high}")
             at = self.pick(drawn.format(low=low, high=high), labels, shares)
         first, last = cases[at]

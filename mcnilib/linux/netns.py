@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from operator import attrgetter
 
 from mcnilib.errors import Refused
-from mcnilib.language import tr
+from mcnilib.language import mark, tr
 from mcnilib.linux.chance import Range
 from mcnilib.linux.device.base import DeviceRole
 from mcnilib.linux.device.link import Address, Link
@@ -212,7 +212,7 @@ class Netns:
         for link in self.links:
             if link.name == name:
                 return link
-        raise not_there("device", name, (link.name for link in self.links), f" in {self.name}")
+        raise not_there(mark("device"), name, (link.name for link in self.links), self.name)
 
 
 def new_netns(name: str) -> Netns:

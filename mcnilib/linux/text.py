@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from itertools import islice
 
 from mcnilib.errors import McniError, NotThere, StateSyntaxError, Unsupported, printable
-from mcnilib.language import tr
+from mcnilib.language import listed, mark, tr
 
 MANY = 30
 """So many names are listed in a message."""
@@ -26,17 +26,23 @@ def nearest(word: str, words: Iterable[str]) -> str:
     return tr("; did you mean {name!r}?", name=lowered[close[0]]) if close else ""
 
 
-def not_there(what: str, name: str, names: Iterable[str], where: str = "", also: Iterable[str] = ()) -> NotThere:
-    """Build the error for a name nothing has, with the names there are and the nearest of them, or of `also`."""
+def not_there(what: str, name: str, names: Iterable[str], place: str = "", also: Iterable[str] = ()) -> NotThere:
+    """Build the error for a name nothing has in a place, with the names there are and the nearest, or of `also`.
+
+    `what` is a marked sentence.
+    """
     there = list(names)
-    hint = f"; there are {names_of(there)}" if there else tr("; there are none")
-    return NotThere(f"no {what} {name!r}{where}{hint}{nearest(name, [*there, *also])}")
+    hint = tr("; there are {names}", names=names_of(there)) if there else tr("; there are none")
+    hint += nearest(name, [*there, *also])
+    if place:
+        return NotThere(tr("no {what} {name!r} in {place}{hint}", what=what, name=name, place=place, hint=hint))
+    return NotThere(tr("no {what} {name!r}{hint}", what=what, name=name, hint=hint))
 
 
 def names_of(there: Sequence[str]) -> str:
     """List names, of very many the first."""
-    more = f" and {len(there) - MANY} more" if len(there) > MANY else ""
-    return ", ".join(there[:MANY]) + more
+    first = listed(there[:MANY])
+    return tr("{names} and {count} more", names=first, count=len(there) - MANY) if len(there) > MANY else first
 
 
 def shell_words(command: str) -> list[str]:
@@ -108,6 +114,9 @@ class Scanner:
         return StateSyntaxError(what, source=self.source, line=self.line_number, column=column, text=self.line)
 
 
+_WORD = mark("another word")
+
+
 class Words(Scanner):
     """The words of a line of `ip`, `bridge` or `ipset`."""
 
@@ -116,10 +125,10 @@ class Words(Scanner):
         """The number of the line, from 1."""
         return self.line_number
 
-    def take(self, what: str = "another word") -> str:
-        """Read one word; at the end of the line say `what` is missing."""
+    def take(self, what: str = _WORD) -> str:
+        """Read one word; at the end of the line say `what` is missing: a text that the catalogue has."""
         if not self:
-            raise self.error(tr("{what} is missing", what=what))
+            raise self.error(tr("{what} is missing", what=tr(what)))
         self.read += 1
         return self._words[self.read - 1]
 
@@ -149,7 +158,7 @@ class Words(Scanner):
     def unknown(self, valid: Iterable[str]) -> StateSyntaxError:
         """Build the error for the word just read, naming the nearest valid one."""
         word = self._words[self.read - 1]
-        return self.wrong(f"unknown word {word!r}{nearest(word, valid)}")
+        return self.wrong(tr("unknown word {word!r}{near}", word=word, near=nearest(word, valid)))
 
     def address(self) -> IPv4Address:
         """Read an IPv4 address."""
@@ -198,14 +207,15 @@ class Words(Scanner):
     def one_of(self, words: Iterable[str]) -> str:
         """Read one of the given words."""
         valid = tuple(words)
-        word = self.take(f"one of {', '.join(valid)}")
-        if word not in valid:
+        if not self:
+            raise self.error(tr("{what} is missing", what=tr("one of {words}", words=listed(valid))))
+        if (word := self.take()) not in valid:
             raise self.unknown(valid)
         return word
 
     def mac(self) -> str:
         """Read a link-layer address."""
-        word = self.take(tr("a MAC address"))
+        word = self.take("a MAC address")
         if not re.fullmatch(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", word):
             raise self.wrong(tr("{word!r} is not a MAC address", word=word))
         return word

@@ -75,7 +75,7 @@ def _own(left_out: Collection[str]) -> Iterator[tuple[str, bytes]]:
 def _networkx() -> Iterator[tuple[str, bytes]]:
     spec = find_spec("networkx")
     if spec is None or spec.origin is None:
-        raise MissingExtra("the site", "networkx", "site")
+        raise MissingExtra(tr("the site"), "networkx", "site")
     root = Path(spec.origin).parent
     for pattern in NETWORKX:
         yield from ((f"networkx/{path.relative_to(root).as_posix()}", path.read_bytes()) for path in root.glob(pattern))

@@ -182,8 +182,12 @@ class _Reader:
         name, routes = self.place.name, netns.ip4.routes
         there = {link.name: {address.ip for address in link.addresses} for link in netns.links}
         own = (r for r in routes if (r.type, r.table, r.proto, r.dst.prefixlen) == ("local", "local", "kernel", 32))
-        lost = (f"no device {r.dev}" for r in routes if r.dev and r.dev not in there)
-        without = (f"no {r.src} on {r.dev}" for r in own if r.src not in there.get(r.dev, (r.src,)))
+        lost = (tr("no device {device}", device=r.dev) for r in routes if r.dev and r.dev not in there)
+        without = (
+            tr("no {address} on {device}", address=r.src, device=r.dev)
+            for r in own
+            if r.src not in there.get(r.dev, (r.src,))
+        )
         missing = next(lost, "") or (self.how.whole and next(without, ""))
         if missing and not self.gaps:
             what = tr("{name}/ip-address has {missing}, and {name}/ip-route names it", name=name, missing=missing)

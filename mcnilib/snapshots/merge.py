@@ -8,7 +8,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 
 from mcnilib.errors import McniError
-from mcnilib.language import tr
+from mcnilib.language import mark, tr
 from mcnilib.linux.text import names_of, not_there
 from mcnilib.snapshots.files import NAME_LENGTH, WORLD, Names, Parts, Place, folder_name, parse_world, print_world
 from mcnilib.snapshots.targets.flow_target import refuse_ipv6
@@ -123,10 +123,10 @@ def _check(segments: Sequence[Segment], places: Iterable[Place]) -> None:
     names = {place.name for place in places}
     for segment in segments:
         if (segment.gateway or segment.speakers) and not segment.ports:
-            raise not_there(tr("segment"), segment.name, (other.name for other in segments if other.ports))
+            raise not_there(mark("segment"), segment.name, (other.name for other in segments if other.ports))
     for port in (port for segment in segments for port in _named(segment)):
         if port.netns not in names:
-            raise not_there(tr("network namespace"), port.netns, sorted(names))
+            raise not_there(mark("network namespace"), port.netns, sorted(names))
 
 
 def _named(segment: Segment) -> tuple[Port, ...]:
@@ -140,7 +140,7 @@ def _check_devices(segments: Iterable[Segment], files: Files) -> None:
     for port in ports:
         names = devices[port.netns]
         if names and port.link not in names:
-            raise not_there("device", port.link, names, f" in {port.netns}")
+            raise not_there(mark("device"), port.link, names, port.netns)
 
 
 def _devices(files: Files, netns: str) -> list[str]:

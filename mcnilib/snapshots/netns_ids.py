@@ -209,7 +209,7 @@ class _Seen:
                 what = tr("{child} of {name} may stand on {here}", child=child.name, name=name, here=here)
                 yield Hidden(child.mac, Gap(what, collect=tr("`ip netns list-id` in {name}", name=name)))
         if names := self._missing.get(home.node):
-            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            more = tr(" and {count} more", count=len(names) - NAMED) if len(names) > NAMED else ""
             which = ", ".join(names[:NAMED]) + more
             what = tr("{which} of that machine may have devices on {here}", which=which, here=here)
             yield Hidden("", Gap(what, collect=tr("`ip -d address show` in {which}", which=which)))

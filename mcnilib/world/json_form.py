@@ -41,7 +41,9 @@ def read_json(text: str, source: str, kept: Callable[[JsonObject], Any] | None =
         raise StateSyntaxError(problem.msg, source=source, text=line, **where) from None
     except (RecursionError, ValueError) as problem:
         first = text.partition("\n")[0][:80]
-        raise StateSyntaxError(f"not JSON: {problem}"[:200], source=source, line=1, column=1, text=first) from None
+        raise StateSyntaxError(
+            tr("not JSON: {problem}", problem=problem)[:200], source=source, line=1, column=1, text=first
+        ) from None
 
 
 def _lines(entry: JsonObject, lines: Callable[[JsonObject], Iterable[str]], source: str) -> list[str]:

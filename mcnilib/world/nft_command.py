@@ -78,7 +78,7 @@ def _command(tables: NativeTables, words: Tokens, origin: Origin) -> NativeTable
     if (verb, kind) == ("add", "table"):
         return tables if table else (*tables, NftTable(family, name))
     if table is None:
-        raise not_there(tr("table"), f"{family} {name}", [one.title for one in tables])
+        raise not_there(mark("table"), f"{family} {name}", [one.title for one in tables])
     if (verb, kind) == ("delete", "table"):
         return tuple(one for one in tables if one is not table)
     changed = NFT_VERBS[verb, kind](table, words, origin)
@@ -184,7 +184,7 @@ def _delete_set(table: NftTable, words: Tokens, origin: Origin) -> NftTable:
 def _set_called(table: NftTable, words: Tokens) -> NftSet:
     name = words.take(mark("a name"))
     if name not in table.set_of:
-        raise not_there(tr("set"), name, table.set_of)
+        raise not_there(mark("set"), name, table.set_of)
     return table.set_of[name]
 
 

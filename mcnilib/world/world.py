@@ -11,7 +11,7 @@ from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface
 from typing import Any, TypeVar
 
-from mcnilib.language import tr
+from mcnilib.language import mark
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.text import not_there
 
@@ -79,7 +79,7 @@ class World:
         """Return the namespace called `name`. Raises: NotThere."""
         if namespace := self._named.get(name):
             return namespace
-        raise not_there(tr("network namespace"), name, (netns.name for netns in self.namespaces))
+        raise not_there(mark("network namespace"), name, (netns.name for netns in self.namespaces))
 
     def __iter__(self) -> Iterator[Netns]:
         return iter(self.namespaces)

@@ -16,11 +16,11 @@ from pathlib import Path
 import house_debts as debts
 import pytest
 
-from mcnilib.catalogue import TEMPLATE, notebook_sentences, template
+from mcnilib.catalogue import EXPECTED_BY, SAID_BY, TEMPLATE, notebook_sentences, template
 from mcnilib.language import IN_TEMPLATE
 
 ROOT = Path(__file__).resolve().parents[2] / "mcnilib"
-SAYS = {"tr", "trn", "mark"}
+SAYS = {*SAID_BY, *EXPECTED_BY}
 WORD = re.compile(r"[A-Za-z]+(?:['’][a-z]+)?")
 MACHINE = re.compile(
     r"\s*(?:\(\?|-[AImjtsdpP] |--?[a-z]+|:[A-Z]|\*|#|<|/"  # rules, options, comments, markup, paths
@@ -253,6 +253,8 @@ def test_the_template_is_current() -> None:
     [
         ("x = tr('a {kind} is lost', kind=kind)", "#: mcnilib/a.py\n#, python-brace-format\nmsgid \"a {kind} is lost\"\nmsgstr \"\"\n"),
         ("x = mark('a packet '\n  'is lost')", '#: mcnilib/a.py\nmsgid "a packet is lost"\nmsgstr ""\n'),
+        ("x = words.take('a device')", 'msgid "a device"\nmsgstr ""\n'),
+        ("x = words.as_number(word, 'a port', 1, 65535)", 'msgid "a port"\nmsgstr ""\n'),
         ("x = trn('{count} rule', '{count} rules', 2)", 'msgid "{count} rule"\nmsgid_plural "{count} rules"\nmsgstr[0] ""\nmsgstr[1] ""\n'),
     ],
 )  # fmt: skip

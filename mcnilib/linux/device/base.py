@@ -15,7 +15,7 @@ from ipaddress import IPv4Address
 from typing import Any, ClassVar, NamedTuple, Self
 
 from mcnilib.errors import Unsupported
-from mcnilib.language import any_of, tr
+from mcnilib.language import any_of, mark, tr
 from mcnilib.linux.device.port import NO_PORT, BridgePort, FdbEntry
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.text import WordReaders, Words
@@ -223,7 +223,7 @@ class Kind:
 
     word: ClassVar[str] = ""  # its name in `ip -d address` and `ip link add`; empty: nobody prints it
     role: ClassVar[DeviceRole]
-    line: ClassVar[KindLine] = KindLine("a device")
+    line: ClassVar[KindLine] = KindLine(mark("a device"))
     slave: ClassVar[KindLine | None] = None  # the line of devices whose master it is; None: it is no master
     end_field: ClassVar[str] = ""  # the field with the other end
     made_with: ClassVar[str] = ""  # further words of `ip link add`

@@ -42,7 +42,7 @@ class Bridge(Kind):
     probe: ClassVar[str] = "link add p5 type bridge"
     role: ClassVar[DeviceRole] = DeviceRole.BRIDGE
     line: ClassVar[KindLine] = KindLine(
-        "a bridge",
+        mark("a bridge"),
         Keyword("vlan_filtering", "vlan_filtering", lambda words: words.one_of(("0", "1")).strip("0")),
         Keyword("nf_call_iptables", "nf_call_iptables", lambda words: words.one_of(("0", "1")).strip("0")),
         passed="""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mcnilib.errors import Unsupported
-from mcnilib.language import tr
+from mcnilib.language import mark, tr
 from mcnilib.linux.device.base import Child, Frame, Head, Keyword, KindLine, LinkEnd, Passage
 from mcnilib.linux.text import Words
 
@@ -31,7 +31,7 @@ class Macvlan(Child):
     word: ClassVar[str] = "macvlan"
     probe: ClassVar[str] = "link add p3 type veth peer name p8\nlink add link p3 name p4 type macvlan mode bridge"
     line: ClassVar[KindLine] = KindLine(
-        "a macvlan",
+        mark("a macvlan"),
         Keyword("mode", "mode", _mode),
         passed="bcqueuelen usedbcqueuelen bclim",
         flags="nopromisc",

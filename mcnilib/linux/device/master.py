@@ -39,7 +39,7 @@ class Bond(Kind):
     probe: ClassVar[str] = "link add p16 type bond mode active-backup"
     role: ClassVar[DeviceRole] = DeviceRole.BOND
     line: ClassVar[KindLine] = KindLine(
-        "a bond",
+        mark("a bond"),
         Keyword("mode", "mode", _mode, required=True),
         Keyword("active_slave", "active", lambda words: words.take("a device")),
         passed="""
@@ -88,7 +88,7 @@ class Vrf(Kind):
     probe: ClassVar[str] = "link add p18 type vrf table 77"
     role: ClassVar[DeviceRole] = DeviceRole.VRF
     line: ClassVar[KindLine] = KindLine(
-        "a vrf", Keyword("table", "table", lambda words: str(words.number_upto(0xFFFFFFFF)), required=True)
+        mark("a vrf"), Keyword("table", "table", lambda words: str(words.number_upto(0xFFFFFFFF)), required=True)
     )
     slave: ClassVar[KindLine] = KindLine(mark("a device of a VRF"), passed="table")
     flags: ClassVar[str] = "NOARP,MASTER"

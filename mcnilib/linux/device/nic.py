@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from mcnilib.language import mark
 from mcnilib.linux.device.base import NO_MAC, DeviceRole, Kind, KindLine, LinkEnd
 from mcnilib.linux.unmodelled import Gap
 
@@ -43,7 +44,7 @@ class Dummy(Kind):
     word: ClassVar[str] = "dummy"
     probe: ClassVar[str] = "link add p15 type dummy"
     role: ClassVar[DeviceRole] = DeviceRole.SINK
-    line: ClassVar[KindLine] = KindLine("a dummy")
+    line: ClassVar[KindLine] = KindLine(mark("a dummy"))
     flags: ClassVar[str] = "BROADCAST,NOARP"
     state: ClassVar[str] = "UNKNOWN"
 

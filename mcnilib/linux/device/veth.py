@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from mcnilib.language import mark
 from mcnilib.linux.device.base import DeviceRole, Kind, KindLine, LinkEnd
 
 
@@ -15,7 +16,7 @@ class Veth(Kind):
     word: ClassVar[str] = "veth"
     probe: ClassVar[str] = "link add p1 type veth peer name p2"
     role: ClassVar[DeviceRole] = DeviceRole.PAIR
-    line: ClassVar[KindLine] = KindLine("a veth")
+    line: ClassVar[KindLine] = KindLine(mark("a veth"))
     end_field: ClassVar[str] = "peer"
 
     peer: LinkEnd

@@ -105,7 +105,7 @@ def _port(words: Words, text: str) -> str:
     proto, colon, number = text.rpartition(":")
     name = protocol_name(proto) if colon else "tcp"
     if name is None or port_key(f"{name}:{number}") is None:
-        raise words.wrong(f"{text!r} is not PROTOCOL:PORT")
+        raise words.wrong(tr("{word!r} is not PROTOCOL:PORT", word=text))
     return f"{name}:{number}"
 
 

@@ -246,13 +246,13 @@ class Fib:
                     after=tr(", and it is unknown whether {dst} takes it: {rule}", dst=query.dst, rule=rule.text)
                 )
             if rule.action != "lookup":
-                return Refusal(f"{rule.action} rule for {query.dst}", RULE_ERRORS[rule.action], rule)
+                return _by_rule(rule, query)
             if route and route.gap:
-                route.gap.meet(after=f", which {query.dst} takes: {route.text}")
+                route.gap.meet(after=tr(", which {dst} takes: {route}", dst=query.dst, route=route.text))
             if route is None or route.type is RouteType.THROW:
                 continue
             if route.type in ROUTE_ERRORS:
-                return Refusal(f"{route.type} route to {route.dst}", ROUTE_ERRORS[route.type], route)
+                return _by_route(route)
             if route.dst.prefixlen <= rule.suppress:  # only of routes that lead somewhere: fib4_rule_suppress()
                 continue
             return Decision(rule if self.custom else self._rule_of_table[route.table], route)
@@ -302,11 +302,21 @@ class Fib:
         return route.type.upper()
 
 
+def _by_rule(rule: Rule, query: Query) -> Refusal:
+    what = tr("{action} rule for {dst}", action=rule.action, dst=query.dst)
+    return Refusal(what, RULE_ERRORS[rule.action], rule)
+
+
+def _by_route(route: Route) -> Refusal:
+    what = tr("{type} route to {dst}", type=route.type, dst=route.dst)
+    return Refusal(what, ROUTE_ERRORS[route.type], route)
+
+
 def _circumstances(query: Query) -> str:
-    parts = [f"from {query.src}"] if int(query.src) else []
-    parts += [f"by {query.iif}"] if query.iif != "lo" else []
-    parts += [f"on {query.oif}"] if query.oif else []
-    parts += [f"with mark {query.mark:#x}"] if query.mark else []
+    parts = [tr("from {src}", src=query.src)] if int(query.src) else []
+    parts += [tr("by {device}", device=query.iif)] if query.iif != "lo" else []
+    parts += [tr("on {device}", device=query.oif)] if query.oif else []
+    parts += [tr("with mark {mark:#x}", mark=query.mark)] if query.mark else []
     return " ".join(["", *parts])
 
 

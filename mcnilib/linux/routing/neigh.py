@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
-from mcnilib.errors import Unsupported
+from mcnilib.language import tr
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.text import Words
 
@@ -88,7 +88,7 @@ def parse_neigh(line: str, origin: Origin | None = None, *, source: str = "ip ne
 
 def _state(words: Words, mac: str) -> str:
     if words.next in LEARNED or (words.next == "NOARP" and not mac):
-        raise Unsupported(f"{words.source}:{words.number}: neighbour state {words.next!r}")
+        raise words.unsupported(tr("neighbour state {state!r}", state=words.next))
     if not mac:
         words.one_of(["lladdr"])
     return words.one_of(["PERMANENT", "NOARP"])

@@ -15,7 +15,7 @@ from enum import StrEnum, auto
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 from mcnilib.errors import Unsupported
-from mcnilib.language import tr
+from mcnilib.language import mark, tr
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.routing.hop import Hop, read_hops
 from mcnilib.linux.text import WordReaders, Words
@@ -247,6 +247,8 @@ def _route_text(route: Route, in_table: str, before_hop: str = " ") -> str:
 
 
 _LINE = " \n\t"
+
+_ROUTE_LINE = mark("a route")
 """What stands before each of several next hops."""
 
 
@@ -333,7 +335,7 @@ def parse_route(
     if kind not in TYPES and not partial:
         raise Unsupported(tr("{source}:{number}: route type '{kind}'", source=source, number=number, kind=kind))
     grammar, refused = (_COLLECTED_ROUTE, frozenset[str]()) if partial else (_ROUTE, _REFUSED)
-    values = {"table": table, "dst": words.prefix(), **words.fields(grammar, refused, "a route")}
+    values = {"table": table, "dst": words.prefix(), **words.fields(grammar, refused, _ROUTE_LINE)}
     settings = [f"{word} {values[word]}" for word in values if word in METRICS]
     values |= {"settings": " ".join(settings)} if settings else {}
     values = _with_hops(values, kind)
@@ -360,7 +362,7 @@ ROUTE_ONLY = {*METRICS, *ROUTE_KEPT}
 def _kept_words(values: dict[str, object], kind: RouteType, line: str, where: str) -> dict[str, object]:
     """Return the fields of a route for its words that change nothing, and for those that are not modelled."""
     fields: dict[str, object] = {}
-    unmodelled = [f"route type '{kind}'"] if kind not in TYPES else []
+    unmodelled = [tr("route type '{type}'", type=kind)] if kind not in TYPES else []
     if isinstance(values.get("via"), str):
         unmodelled, fields["via"] = [*unmodelled, tr("{word!r} in a route", word=values["via"])], None
     printed = kind is RouteType.UNICAST and bool(

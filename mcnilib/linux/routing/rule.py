@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
 from mcnilib.errors import Unsupported
-from mcnilib.language import tr
+from mcnilib.language import mark, tr
 from mcnilib.linux.origin import KERNEL, Origin
 from mcnilib.linux.routing.route import (
     ANY,
@@ -118,6 +118,8 @@ def _mark(words: Words) -> tuple[int, int]:
     return mark, mask
 
 
+_RULE_LINE = mark("a rule")
+
 _RULE: WordReaders = {
     "from": ("src", lambda words: words.prefix(strict=False)),
     "to": ("dst", lambda words: words.prefix(strict=False)),
@@ -157,7 +159,7 @@ def parse_ip_rule(
     inverted = words.next == "not" and bool(words.take())
     if words.next != "from":
         raise words.error(tr("from is missing"))
-    values = words.fields(_COLLECTED_RULE if partial else _RULE, () if partial else RULE_KEPT, "a rule")
+    values = words.fields(_COLLECTED_RULE if partial else _RULE, () if partial else RULE_KEPT, _RULE_LINE)
     vrf = [L3MDEV] if inverted and values.get("table") == L3MDEV else []  # which then leads nowhere
     if vrf and not partial:
         raise Unsupported(tr("{source}:{number}: {word!r} in a rule", source=source, number=number, word=L3MDEV))

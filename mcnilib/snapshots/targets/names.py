@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
 
-from mcnilib.language import tr
+from mcnilib.language import mark
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.text import check_text, not_there
 
@@ -127,5 +127,5 @@ def names_called(text: str, namespaces: Iterable[Netns], known: Iterable[Name]) 
     meant = list(dict.fromkeys([*own, *(name for name in kept if name.is_called(text))]))
     if not meant:
         known_names = dict.fromkeys([*(netns.name for netns in spaces), *(name.spelt for name in kept)])
-        raise not_there(tr("pod, service or namespace"), text, known_names, also=(name.name for name in kept))
+        raise not_there(mark("pod, service or namespace"), text, known_names, also=(name.name for name in kept))
     return meant

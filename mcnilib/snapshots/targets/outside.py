@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from mcnilib.cluster.spec import mac_of
-from mcnilib.language import listed, tr
+from mcnilib.language import listed, mark, tr
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.device.nic import Physical
 from mcnilib.linux.netns import Netns, add_link, add_routes, new_netns, set_sysctl
@@ -84,7 +84,7 @@ def placed(beyond: Beyond, netns: str, to: str) -> tuple[Beyond, str, str]:
 def _segment(world: World, name: str) -> Segment:
     if segment := next((segment for segment in world.segments if segment.name == name), None):
         return segment
-    raise not_there(tr("segment"), name, (segment.name for segment in world.segments))
+    raise not_there(mark("segment"), name, (segment.name for segment in world.segments))
 
 
 def _with_client(beyond: Beyond, address: IPv4Address, segment: Segment) -> tuple[Beyond, str]:

@@ -14,7 +14,7 @@ from mcnilib.cluster.network_policy import Labels, NetworkPolicy
 from mcnilib.cluster.settings import Encapsulation
 from mcnilib.cluster.spec import Node, Pod
 from mcnilib.errors import Unsupported
-from mcnilib.language import listed, tr
+from mcnilib.language import listed, mark, tr
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.text import not_there
 
@@ -131,7 +131,7 @@ class Calico:
         for node in self.nodes:
             if node.name == name:
                 return node
-        raise not_there("node", name, (node.name for node in self.nodes))
+        raise not_there(mark("node"), name, (node.name for node in self.nodes))
 
     def peers(self, name: str) -> tuple[Node, ...]:
         """Return all nodes but the one called `name`."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any, ClassVar
 
+from mcnilib.language import mark
 from mcnilib.linux.device.base import Child, Frame, Keyword, KindLine, LinkEnd, Passage
 
 IPVLAN_MODES = ("l2", "l3", "l3s")
@@ -28,7 +29,7 @@ class Ipvlan(Child):
     word: ClassVar[str] = "ipvlan"
     probe: ClassVar[str] = "link add p12 type veth peer name p13\nlink add link p12 name p14 type ipvlan mode l2 bridge"
     line: ClassVar[KindLine] = KindLine(
-        "an ipvlan",
+        mark("an ipvlan"),
         Keyword("mode", "mode", lambda words: words.one_of(IPVLAN_MODES), required=True),
         *(Keyword(word, "forwarding", value=word) for word in FORWARDING),
     )

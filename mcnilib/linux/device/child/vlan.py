@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import ClassVar
 
+from mcnilib.language import mark
 from mcnilib.linux.device.base import Child, Keyword, KindLine, LinkEnd
 
 TAG_PROTOCOLS = ("802.1Q", "802.1ad")
@@ -31,7 +32,7 @@ class Vlan(Child):
     word: ClassVar[str] = "vlan"
     probe: ClassVar[str] = "link add p9 type veth peer name p10\nlink add link p9 name p11 type vlan id 7"
     line: ClassVar[KindLine] = KindLine(
-        "a vlan",
+        mark("a vlan"),
         Keyword("protocol", "protocol", lambda words: words.one_of(TAG_PROTOCOLS)),
         Keyword("id", "id", lambda words: words.number_upto(4095), required=True),
         flags=" ".join(_FLAG_WORDS),

@@ -246,7 +246,7 @@ class Grammar:
             option, negated = words.take_option()
             key = known[option]
             if key in seen:
-                raise words.fail(f"{option} stands twice")
+                raise words.fail(tr("{option} stands twice", option=option))
             seen.add(key)
             readers[option](words, negated, fields)
         return fields if self._plain else self._finished(words, owner, fields)

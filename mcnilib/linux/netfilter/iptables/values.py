@@ -9,10 +9,12 @@ import re
 from ipaddress import IPv4Address, IPv4Interface
 from typing import NamedTuple
 
-from mcnilib.language import listed, tr
+from mcnilib.language import listed, mark, tr
 from mcnilib.linux.netfilter.iptables.grammar import Reader, TextReader
 from mcnilib.linux.netfilter.iptables.words import RuleWords, quoted
 from mcnilib.linux.packet import ALL_PROTOCOLS, USUAL, protocol_name
+
+_A_WORD, _A_NUMBER = mark("a word"), mark("a number")
 
 
 def flag(words: RuleWords) -> str:
@@ -31,13 +33,13 @@ def in_quotes(words: RuleWords) -> str:
     return text if text.startswith('"') else f'"{text}"'
 
 
-def word(pattern: str, what: str = "a word") -> TextReader:
+def word(pattern: str, what: str = _A_WORD) -> TextReader:
     """Return the reader of a word of a given form."""
 
     def read(words: RuleWords) -> str:
         taken = words.take(what)
         if not re.fullmatch(pattern, taken, re.ASCII):
-            raise words.fail(tr("{word!r} is not {what}", word=taken, what=what))
+            raise words.fail(tr("{word!r} is not {what}", word=taken, what=tr(what)))
         return taken
 
     return read
@@ -45,9 +47,10 @@ def word(pattern: str, what: str = "a word") -> TextReader:
 
 def choice(*valid: str) -> TextReader:
     """Return the reader of one of some words."""
+    expected = mark("one of {words}", words=", ".join(valid))
 
     def read(words: RuleWords) -> str:
-        taken = words.take(f"one of {', '.join(valid)}")
+        taken = words.take(expected)
         if taken not in valid:
             raise words.fail(tr("{taken!r} is not one of {valid}", taken=taken, valid=listed(valid)), near=valid)
         return taken
@@ -62,13 +65,13 @@ def several(what: str, *valid: str) -> TextReader:
         names = words.take(what).split(",")
         for name in names:
             if name not in valid:
-                raise words.fail(tr("{word!r} is not {what}", word=name, what=what), near=valid)
+                raise words.fail(tr("{word!r} is not {what}", word=name, what=tr(what)), near=valid)
         return ",".join(name for name in valid if name in names)
 
     return read
 
 
-def number(low: int = 0, high: int = 0xFFFFFFFF, what: str = "a number") -> Reader:
+def number(low: int = 0, high: int = 0xFFFFFFFF, what: str = _A_NUMBER) -> Reader:
     """Return the reader of a number in a range, printed in decimal."""
     return lambda words: words.number(what, low, high)
 
@@ -101,7 +104,7 @@ def named_hex(words: RuleWords) -> str:
     return masked_hex(words)
 
 
-def span(high: int, what: str = "a number") -> TextReader:
+def span(high: int, what: str = _A_NUMBER) -> TextReader:
     """Return the reader of LOW, LOW:HIGH, :HIGH or LOW:, both within 0 to `high`."""
 
     def read(words: RuleWords) -> str:
@@ -271,4 +274,4 @@ def _means(word: str, unit: str) -> bool:
     return whole.startswith(word)
 
 
-DSCP = number(0, 63, "a DSCP")
+DSCP = number(0, 63, mark("a DSCP"))

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from ipaddress import IPv4Address
 
 from mcnilib.errors import StateSyntaxError, Unsupported
-from mcnilib.language import tr
+from mcnilib.language import mark, tr
 from mcnilib.linux.text import Scanner
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -17,6 +17,8 @@ _WORD = re.compile(rf"{_QUOTED.pattern}|\S+")
 
 LONGEST = 40
 """Digits a number may have, leading zeroes among them."""
+
+_A_WORD = mark("a word")
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -57,11 +59,11 @@ class RuleWords(Scanner):
 
     word = _WORD
 
-    def take(self, what: str = "a word") -> str:
+    def take(self, what: str = _A_WORD) -> str:
         """Read the next word, without its quotes; `what` names it should the rule end here."""
         word = self._words[self.read]
         if not word:
-            raise self.error_at(tr("{what} is missing", what=what), len(self.line) + 1)
+            raise self.error_at(tr("{what} is missing", what=tr(what)), len(self.line) + 1)
         self.read += 1
         if '"' not in word:
             return word
@@ -93,30 +95,32 @@ class RuleWords(Scanner):
     def as_number(self, word: str, what: str, low: int = 0, high: int = 0xFFFFFFFF) -> int:
         """Turn a word just read into a number in a range: decimal, 0x for hexadecimal, a leading 0 for octal."""
         if not re.fullmatch(r"0[xX][0-9a-fA-F]{1,8}|0[0-7]{0,11}|[1-9][0-9]{0,9}", word, re.ASCII):
-            raise self.fail(tr("{word!r} is not {what}", word=word, what=what))
+            raise self.fail(tr("{word!r} is not {what}", word=word, what=tr(what)))
         octal = word.startswith("0") and word.isdecimal()  # as strtoul(3) does
         value = int(word, 8 if octal else 0)
         if not low <= value <= high:
-            raise self.fail(tr("{what} must be {low} to {high}, not {word}", what=what, low=low, high=high, word=word))
+            raise self.fail(
+                tr("{what} must be {low} to {high}, not {word}", what=tr(what), low=low, high=high, word=word)
+            )
         return value
 
     def as_long(self, word: str, what: str) -> int:
         """Turn a word just read into a number of 64 bits, written as in `as_number`."""
         digits = word.lower().removeprefix("0x") if word.lower().startswith("0x") else word
         if len(digits) > LONGEST:
-            raise self.fail(tr("{what} must be below 2**64", what=what))
+            raise self.fail(tr("{what} must be below 2**64", what=tr(what)))
         base = 16 if digits != word else 8 if word.startswith("0") else 10
         if not re.fullmatch("[0-9a-f]+" if base == 16 else f"[0-{min(base, 10) - 1}]+", digits, re.ASCII):
-            raise self.fail(tr("{word!r} is not {what}", word=word, what=what))
+            raise self.fail(tr("{word!r} is not {what}", word=word, what=tr(what)))
         if (value := int(digits, base)) > 0xFFFFFFFFFFFFFFFF:
-            raise self.fail(tr("{what} must be below 2**64", what=what))
+            raise self.fail(tr("{what} must be below 2**64", what=tr(what)))
         return value
 
     def one_of(self, what: str, valid: tuple[str, ...]) -> str:
         """Read one of the valid words, in capitals or not."""
         word = self.take(what).upper()
         if word not in valid:
-            raise self.fail(tr("{word!r} is not {what}", word=word, what=what), near=valid)
+            raise self.fail(tr("{word!r} is not {what}", word=word, what=tr(what)), near=valid)
         return word
 
     def listed(self, what: str, valid: tuple[str, ...]) -> tuple[str, ...]:
@@ -124,7 +128,7 @@ class RuleWords(Scanner):
         listed = tuple(self.take(what).upper().split(","))
         for word in listed:
             if word not in valid:
-                raise self.fail(tr("{word!r} is not {what}", word=word, what=what), near=valid)
+                raise self.fail(tr("{word!r} is not {what}", word=word, what=tr(what)), near=valid)
         return listed
 
     @property

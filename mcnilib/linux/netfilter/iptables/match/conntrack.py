@@ -289,7 +289,7 @@ CT_OPTIONS = Grammar(
         "--ctstate": PartEntry(CtState, _states),
         "--ctproto": PartEntry(CtProtocol, _protocol),
         **dict.fromkeys(SIDES, PartEntry(CtAddress, _address)),
-        **dict.fromkeys((f"{side}port" for side in SIDES), PartEntry(CtPorts, bounds("a port"))),
+        **dict.fromkeys((f"{side}port" for side in SIDES), PartEntry(CtPorts, bounds(mark("a port")))),
         "--ctstatus": PartEntry(CtStatus, _status_bits),
         "--ctexpire": PartEntry(CtExpire, _seconds),
         "--ctdir": PartEntry(CtDirection, _direction, negatable=False),

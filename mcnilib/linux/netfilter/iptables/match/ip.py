@@ -43,7 +43,7 @@ def _ends(words: RuleWords) -> _AddressRange:
     return first, read_ip(words, high) if dash else first
 
 
-TTL = number(0, 255, "a TTL")
+TTL = number(0, 255, mark("a TTL"))
 
 
 def _ends_text(ends: _AddressRange) -> str:
@@ -56,7 +56,9 @@ class Length(Match):
 
     records = (
         MatchRecord("length", Grammar({
-            "--length": OptionEntry(("low", "high"), bounds("a length"), lambda *ends: range_text(ends), "negated"),
+            "--length": OptionEntry(
+                ("low", "high"), bounds(mark("a length")), lambda *ends: range_text(ends), "negated"
+            ),
         }, single=True), purity=Purity.REFUSES, tracks=False, samples=("[!] --length 0:33|33|84|81:1500|0:84",)),
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mcnilib.errors import Unsupported
-from mcnilib.language import tr
+from mcnilib.language import mark, tr
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test, differs
 from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry
@@ -144,7 +144,7 @@ class Helper(Match):
 
     records = (
         MatchRecord("helper", Grammar({
-            "--helper": OptionEntry(("name",), any_word("a helper"), _helper_text, "negated"),
+            "--helper": OptionEntry(("name",), any_word(mark("a helper")), _helper_text, "negated"),
         }, single=True), purity=Purity.PURE, tracks=True, samples=("[!] --helper ftp",)),
     )  # fmt: skip
 
@@ -186,7 +186,7 @@ class NfAcct(Match):
 
     records = (
         MatchRecord("nfacct", Grammar({
-            "--nfacct-name": OptionEntry(("name",), any_word("a name"), " {}".format),
+            "--nfacct-name": OptionEntry(("name",), any_word(mark("a name")), " {}".format),
         }, single=True), purity=Purity.PURE, tracks=False, samples=()),
     )  # fmt: skip
 

@@ -62,18 +62,18 @@ DCCP_TYPES = (
     "REQUEST", "RESPONSE", "DATA", "ACK", "DATAACK", "CLOSEREQ", "CLOSE", "RESET", "SYNC", "SYNCACK", "INVALID",
 )  # fmt: skip
 
-PORTS = {"--sport": span(65535, "a port"), "--dport": span(65535, "a port")}
+PORTS = {"--sport": span(65535, mark("a port")), "--dport": span(65535, mark("a port"))}
 
 LONG_PORTS = {"--source-port": "--sport", "--destination-port": "--dport"}
 
-RATE = word(r"\d+(\.\d+)?[A-Za-z]*", "a rate")
+RATE = word(r"\d+(\.\d+)?[A-Za-z]*", mark("a rate"))
 
 
 _opaque = partial(MatchRecord, purity=Purity.UNDECIDED, samples=())
 
 OPAQUE_MATCHES = (
     _opaque(
-        "ah", Grammar({"--ahspi": span(0xFFFFFFFF, "an SPI")}, frozenset(["--ahspi"])),
+        "ah", Grammar({"--ahspi": span(0xFFFFFFFF, mark("an SPI"))}, frozenset(["--ahspi"])),
         tracks=False, protocols=("ah",), implied=True, why=BODY,
     ),
     _opaque(
@@ -135,7 +135,7 @@ OPAQUE_MATCHES = (
         tracks=False, why=mark("groups of devices are not modelled"),
     ),
     _opaque(
-        "esp", Grammar({"--espspi": span(0xFFFFFFFF, "an SPI")}, frozenset(["--espspi"])),
+        "esp", Grammar({"--espspi": span(0xFFFFFFFF, mark("an SPI"))}, frozenset(["--espspi"])),
         tracks=False, protocols=("esp",), implied=True, why=BODY,
     ),
     _opaque(
@@ -154,7 +154,9 @@ OPAQUE_MATCHES = (
         tracks=False, why=mark("buckets by address are not modelled"),
     ),
     _opaque(
-        "ipcomp", Grammar({"--ipcompspi": span(0xFFFFFFFF, "an SPI"), "--compres": flag}, frozenset(["--ipcompspi"])),
+        "ipcomp", Grammar(
+            {"--ipcompspi": span(0xFFFFFFFF, mark("an SPI")), "--compres": flag}, frozenset(["--ipcompspi"])
+        ),
         tracks=False, protocols=("ipcomp",), implied=True, why=BODY,
     ),
     _opaque(
@@ -210,7 +212,7 @@ OPAQUE_MATCHES = (
     ),
     _opaque(
         "string", Grammar({
-            "--string": any_word("a pattern"), "--hex-string": any_word("a pattern"),
+            "--string": any_word(mark("a pattern")), "--hex-string": any_word(mark("a pattern")),
             "--algo": choice("bm", "kmp"), "--from": number(0, 65535), "--to": number(0, 65535), "--icase": flag,
         }, frozenset(["--string", "--hex-string"]), ("--algo",), finish=pattern_text),
         tracks=False, why=BYTES,
@@ -256,7 +258,7 @@ class OpaqueMatch(Match):
 
     def why_not(self, packet: Packet, at: Context) -> str:
         """Say that the match decides, and why the model cannot."""
-        return f"match {self.name} decides; {self.gap.why}"
+        return tr("match {name} decides; {why}", name=self.name, why=self.gap.why)
 
     def _text(self) -> str:
         return f"{self.name} ({self.words})" if self.words else self.name

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from mcnilib.errors import Unsupported
-from mcnilib.language import tr
+from mcnilib.language import mark, tr
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.ipset import find_set
 from mcnilib.linux.netfilter.iptables.extension import Match, MatchRecord, Purity, Test
@@ -36,7 +36,7 @@ COUNTERS = Grammar(
     {
         "--return-nomatch": flag_option("return_nomatch"),
         **dict.fromkeys(UPDATES, flag),
-        **dict.fromkeys((*_PACKETS, *_BYTES), long_number("a number")),
+        **dict.fromkeys((*_PACKETS, *_BYTES), long_number(mark("a number"))),
     },
     frozenset((*UPDATES, "--packets-eq", "--bytes-eq")),
     unprinted=frozenset(UPDATES),

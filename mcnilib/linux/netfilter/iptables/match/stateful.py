@@ -306,7 +306,7 @@ class Recent(Remembering):
                     "--reap": flag_option("reap"),
                     "--hitcount": OptionEntry(("hits",), number(1, what="hitcount"), absent=0),
                     "--rttl": flag_option("rttl"),
-                    "--name": OptionEntry(("name",), any_word("the name")),
+                    "--name": OptionEntry(("name",), any_word(mark("the name"))),
                     "--mask": OptionEntry(("mask",), _mask),
                     "--rsource": OptionEntry(constants={"dst": False}),
                     "--rdest": OptionEntry(constants={"dst": True}, overrules="rdest"),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mcnilib.errors import Unsupported
-from mcnilib.language import tr
+from mcnilib.language import mark, tr
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.iptables.extension import Target, TargetRecord
 from mcnilib.linux.netfilter.iptables.grammar import Grammar, OptionEntry
@@ -83,7 +83,7 @@ class Mark(Target):
         return packet.but(mark=(packet.mark & ~self.mask) ^ self.value)
 
 
-_MASK = number(what="a mask")
+_MASK = number(what=mark("a mask"))
 
 _COPIES = {f"--{action}-mark": OptionEntry(constants={"action": action}) for action in ("save", "restore")}
 
@@ -134,7 +134,9 @@ class SetTtl(Target):
             "TTL",
             Grammar(
                 {
-                    f"--ttl-{change}": OptionEntry(("value",), number(low, 255, "a TTL"), constants={"change": change})
+                    f"--ttl-{change}": OptionEntry(
+                        ("value",), number(low, 255, mark("a TTL")), constants={"change": change}
+                    )
                     for change, low in (("set", 0), ("inc", 1), ("dec", 1))
                 },
                 single=True,

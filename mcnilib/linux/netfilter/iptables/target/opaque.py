@@ -60,7 +60,7 @@ def _strip(words: RuleWords) -> str:
 
 
 def _class(words: RuleWords) -> str:
-    major, _, minor = word(r"[0-9a-fA-F]{1,4}:[0-9a-fA-F]{1,4}", "a class MAJOR:MINOR")(words).partition(":")
+    major, _, minor = word(r"[0-9a-fA-F]{1,4}:[0-9a-fA-F]{1,4}", mark("a class MAJOR:MINOR"))(words).partition(":")
     return f"{int(major, 16):04x}:{int(minor, 16):04x}"
 
 
@@ -115,8 +115,8 @@ CT = _opaque(
             "--notrack": flag_option("notrack"),
             "--helper": text,
             "--timeout": text,
-            "--ctevents": several("an event", *EVENTS),
-            "--expevents": several("an event", "new"),
+            "--ctevents": several(mark("an event"), *EVENTS),
+            "--expevents": several(mark("an event"), "new"),
             "--zone-orig": ZONE,
             "--zone-reply": ZONE,
             "--zone": ZONE,
@@ -159,18 +159,18 @@ OPAQUE_TARGETS = (
             "--hmark-sport-mask": hexadecimal(4), "--hmark-dport-mask": hexadecimal(4),
             "--hmark-spi-mask": hexadecimal(8), "--hmark-proto-mask": hexadecimal(2),
             "--hmark-rnd": hexadecimal(8), "--hmark-mod": number(1), "--hmark-offset": number(),
-            "--hmark-tuple": any_word("a tuple"),
+            "--hmark-tuple": any_word(mark("a tuple")),
         }, needed=("--hmark-mod", "--hmark-rnd"), finish=_hmark),
         tracks=False, why=mark("the kernel's hash of addresses is not computed"),
     ),
     _opaque(
-        "IDLETIMER", Grammar({"--timeout": number(1), "--label": word(r"\S{1,27}", "a label"), "--alarm": flag}),
+        "IDLETIMER", Grammar({"--timeout": number(1), "--label": word(r"\S{1,27}", mark("a label")), "--alarm": flag}),
         tracks=False,
     ),
     _opaque("LED", Grammar({"--led-trigger-id": text, "--led-delay": text, "--led-always-blink": flag}), tracks=False),
     _opaque(
         "NFQUEUE", Grammar({
-            "--queue-num": number(0, 65535), "--queue-balance": word(r"\d+:\d+", "two numbers"),
+            "--queue-num": number(0, 65535), "--queue-balance": word(r"\d+:\d+", mark("two numbers")),
             "--queue-bypass": flag, "--queue-cpu-fanout": flag,
         }, finish=_nfqueue),
         tracks=False, why=mark("a program outside the kernel decides"),
