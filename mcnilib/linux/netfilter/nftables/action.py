@@ -5,16 +5,18 @@ Source: nft(8) "STATEMENTS"; net/netfilter/nft_{meta,ct,nat,masq,redir,reject,dy
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
 from mcnilib.errors import Unsupported
 from mcnilib.language import tr
+from mcnilib.linux.chance import Range
 from mcnilib.linux.netfilter.conntrack import ConnState
 from mcnilib.linux.netfilter.nat import NatPoint, NatRange
 from mcnilib.linux.netfilter.nftables.datatype import KeyValues
 from mcnilib.linux.netfilter.nftables.expression import Expression
-from mcnilib.linux.netfilter.nftables.sets import Element
+from mcnilib.linux.netfilter.nftables.sets import Element, asked_ports
 from mcnilib.linux.netfilter.nftables.statement import CONTINUE, ChainPassage, NftStatement, NftVerdict
 from mcnilib.linux.packet import WITH_PORTS
 
@@ -27,6 +29,11 @@ class SetMark(NftStatement):
 
     what: str
     to: Expression
+
+    @property
+    def port_ranges(self) -> Iterator[Range]:
+        """The ranges of ports that the new mark is computed from."""
+        return asked_ports(self.to)
 
     def __str__(self) -> str:
         return f"{self.what} set {self.to}"
@@ -67,6 +74,11 @@ class NatStatement(NftStatement):
 
     tracks = True
     rewrites = True
+
+    @property
+    def port_ranges(self) -> Iterable[Range]:
+        """The ranges of ports that the address is computed from."""
+        return asked_ports(self.to) if self.to else ()
 
     def __str__(self) -> str:
         return self.text
@@ -153,6 +165,11 @@ class AddElement(NftStatement):
     options: str = ""
 
     remembers = True
+
+    @property
+    def port_ranges(self) -> Iterator[Range]:
+        """The ranges of ports that its value is computed from."""
+        return asked_ports(self.of)
 
     def __str__(self) -> str:
         return f"{self.verb} {self.table} {{ {self.of}{' ' + self.options if self.options else ''} }}"

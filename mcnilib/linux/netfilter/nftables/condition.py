@@ -64,8 +64,9 @@ class Compare(NftStatement):
     @property
     def port_ranges(self) -> Iterator[Range]:
         """The ranges of ports it asks for; an order divides all ports in two."""
-        yield from asked_ports((self.left, self.table))
-        for low, high in ports_among(self.left.types, self.wanted):
+        if self.table or self.left.parts:
+            yield from asked_ports((self.left, self.table))
+        for low, high in ports_among(self.left.types, self.wanted) if self.wanted else ():
             if self.operator in ("<", ">="):
                 yield low, (1 << INET_SERVICE.bits) - 1
             else:
@@ -135,6 +136,11 @@ class VerdictMap(NftStatement):
 
     def __str__(self) -> str:
         return f"{self.of} vmap {self.table}"
+
+    @property
+    def port_ranges(self) -> Iterator[Range]:
+        """The ranges of ports its own map holds."""
+        return asked_ports((self.of, self.table))
 
     @property
     def tracks(self) -> bool:  # type: ignore[override]

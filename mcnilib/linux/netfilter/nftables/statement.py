@@ -7,7 +7,7 @@ masq,redir,reject,dynset}.c (Linux 6.18).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -17,7 +17,7 @@ from mcnilib.linux.chance import Range
 from mcnilib.linux.netfilter.context import Context
 from mcnilib.linux.netfilter.nat import NatTarget
 from mcnilib.linux.netfilter.nftables.datatype import KeyValues
-from mcnilib.linux.netfilter.nftables.sets import Element, NftSet, asked_ports
+from mcnilib.linux.netfilter.nftables.sets import Element, NftSet
 from mcnilib.linux.packet import Packet
 
 
@@ -90,9 +90,9 @@ class NftStatement:
     rejects = False  # it answers the packet that is dropped
 
     @property
-    def port_ranges(self) -> Iterator[Range]:
-        """The ranges of ports it tells apart."""
-        return asked_ports(self)
+    def port_ranges(self) -> Iterable[Range]:
+        """The ranges of ports it tells apart; most statements none."""
+        return ()
 
     def running(self, only_tells: bool) -> NftStatement:
         """Return the statement of a rule that packets have met; one that remembers them may have forgotten how many,
