@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from small_worlds import namespace, plug, routed
 from mcnilib.cluster.build import build
 from mcnilib.cluster.settings import Settings
 from mcnilib.kernel.compare.compare import Report, compare_traces
-from mcnilib.kernel.lab.capabilities import lacking, probe
+from mcnilib.kernel.lab.capabilities import PROBES, lacking, probe
 from mcnilib.kernel.lab.tools import ToolFailed
 from mcnilib.kernel.lab.workers import Worker
 from mcnilib.kernel.observe.observe import converse, listing_mismatches
@@ -148,3 +149,9 @@ def test_what_a_kernel_lacks_is_named() -> None:
     world = build(Settings.of(encapsulation="IPIP"))
     assert lacking(world, {"ipip": "Unknown device type", "macvlan": ""}) == ("ipip",)
     assert lacking(world, {"ipip": "", "ipset": "no", "macvlan": "no"}) == ("ipset", "macvlan")
+
+
+def test_no_two_probes_make_a_device_of_one_name() -> None:
+    made = [name for _, text in PROBES.values() for name in re.findall(r"\bp\d+\b", text)]
+    named = {name: sum(name in re.findall(r"\bp\d+\b", text) for _, text in PROBES.values()) for name in made}
+    assert {name for name, probes in named.items() if probes > 1} == set()

@@ -38,7 +38,7 @@ class Tun(L3):
     """A device whose packets a program reads and writes."""
 
     word: ClassVar[str] = "tun"
-    probe: ClassVar[str] = "tuntap add dev p18 mode tun"
+    probe: ClassVar[str] = "tuntap add dev p20 mode tun"
     role: ClassVar[DeviceRole] = DeviceRole.PROGRAM
     line: ClassVar[KindLine] = KindLine(
         mark("a tun device"),
