@@ -6,6 +6,7 @@ import pytest
 from kernel_worlds import chains
 from nft_worlds import CASES, SERVICE, NftCase, at, service
 
+from mcnilib.linux.netfilter.nftables.text.json_form import ruleset_text
 from mcnilib.linux.netfilter.nftables.text.ruleset import read_ruleset
 from mcnilib.trace.branches import follow
 from mcnilib.trace.run import Run, run
@@ -103,3 +104,15 @@ def test_of_one_priority_both_orders_count_where_they_differ(native: str, tables
 def test_what_real_listings_hold_is_read(typed: str, printed: str) -> None:
     rule = NftCase(at("forward", typed, family="inet"), "").world["r"].ip4.nft[0].chain("base").rules[0]
     assert str(rule) == printed
+
+
+def test_a_set_that_rules_add_to_is_dynamic_also_in_json() -> None:
+    element = {"set": {"op": "update", "elem": {"payload": {"protocol": "ip", "field": "saddr"}}, "set": "@seen"}}
+    table = {"family": "ip", "table": "t"}
+    entries = [
+        {"table": {"family": "ip", "name": "t"}},
+        {"set": {**table, "name": "seen", "type": "ipv4_addr", "size": 100}},
+        {"chain": {**table, "name": "c", "type": "filter", "hook": "input", "prio": 0, "policy": "accept"}},
+        {"rule": {**table, "chain": "c", "expr": [element]}},
+    ]
+    assert read_ruleset(ruleset_text(entries))[0].set_of["seen"].options == ("size 100", "flags dynamic")

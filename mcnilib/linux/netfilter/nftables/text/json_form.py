@@ -39,7 +39,8 @@ class _TableText:
         flags = _list(said.get("flags", []))
         self.notes = [f"\tflags {','.join(flags)}\n"] if flags else []
         self.notes += [f'\tcomment "{said["comment"]}"\n'] if "comment" in said else []
-        self.sets: list[str] = []
+        self.sets: list[tuple[str, Mapping[str, JsonValue]]] = []
+        self.dynamic: set[str] = set()  # to which rules add elements: nft 1.0.6 leaves the flag out of this form
         self.chains: dict[str, list[str]] = {}
 
     def chain(self, said: Mapping[str, JsonValue]) -> None:
@@ -53,19 +54,22 @@ class _TableText:
     def rule(self, said: Mapping[str, JsonValue]) -> None:
         comment = f' comment "{said["comment"]}"' if "comment" in said else ""
         statements = [_statement(statement) for statement in said["expr"]]
+        self.dynamic |= {s["set"]["set"].removeprefix("@") for s in said["expr"] if isinstance(s, dict) and "set" in s}
         if said["family"] == "ip":  # what `reject` says by itself
             statements = ["reject" if s == "reject with icmp port-unreachable" else s for s in statements]
         self.chains[said["chain"]].append(f"\t\t{' '.join(statements)}{comment}\n")
 
     def named_set(self, said: Mapping[str, JsonValue]) -> None:
-        self.sets.append("".join(_set_lines("set", said)))
+        self.sets.append(("set", said))
 
     def named_map(self, said: Mapping[str, JsonValue]) -> None:
-        self.sets.append("".join(_set_lines("map", said)))
+        self.sets.append(("map", said))
 
     def lines(self) -> Iterator[str]:
         yield self.head
-        yield from (*self.notes, *self.sets)
+        yield from self.notes
+        for kind, said in self.sets:
+            yield from _set_lines(kind, said, dynamic=said["name"] in self.dynamic)
         for name, lines in self.chains.items():
             yield f"\tchain {name} {{\n"
             yield from (*lines, "\t}\n")
@@ -81,12 +85,13 @@ _PARTS: dict[str, Callable[[_TableText, Mapping[str, JsonValue]], None]] = {
 """What a table holds; named counters, quotas and flowtables are left out."""
 
 
-def _set_lines(kind: str, said: Mapping[str, JsonValue]) -> Iterator[str]:
+def _set_lines(kind: str, said: Mapping[str, JsonValue], *, dynamic: bool) -> Iterator[str]:
     yield f"\t{kind} {said['name']} {{\n"
     data = f" : {' . '.join(_list(said['map']))}" if "map" in said else ""
     yield f"\t\ttype {' . '.join(_list(said['type']))}{data}\n"
     yield from (f"\t\tsize {said['size']}\n" for _ in range("size" in said))
-    if flags := _list(said.get("flags", [])):
+    flags = _list(said.get("flags", []))
+    if flags := [*flags, *(["dynamic"] if dynamic and "dynamic" not in flags else [])]:
         yield f"\t\tflags {','.join(flags)}\n"
     yield from (f"\t\ttimeout {said['timeout']}s\n" for _ in range("timeout" in said))
     yield from (f'\t\tcomment "{said["comment"]}"\n' for _ in range("comment" in said))

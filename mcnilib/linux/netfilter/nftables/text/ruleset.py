@@ -122,6 +122,8 @@ def read_chain(words: Tokens, name: str, start: int, end: int, sets: Mapping[str
             rules.append(NftRule(name, statements, note))
         words.end()
     words.read = kept
+    if not (chain.hook or chain.policy):  # most of a large ruleset are: made once
+        return NftChain(name, tuple(rules), comment=comment)
     return replace(chain, rules=tuple(rules), comment=comment)
 
 

@@ -7,8 +7,8 @@ Source: nft(8); src/parser_bison.y (nftables 1.0.6).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from ipaddress import IPv4Address
+from typing import Any
 
 from mcnilib.language import mark, tr
 from mcnilib.linux.netfilter.iptables.target.verdict import REJECT_KINDS
@@ -77,17 +77,16 @@ def _statement(words: Tokens, sets: Sets) -> NftStatement:
 
 def _about(words: Tokens, sets: Sets, left: Expression) -> NftStatement:
     """Read what is said of an expression: a comparison, a look-up of a verdict, or a new value."""
-    if words.skip("vmap"):
+    word = words.next
+    if word == "vmap" and words.skip("vmap"):
         return VerdictMap(left, read_set(words, left.types, sets, None))
-    if words.skip("set"):
+    if word == "set" and words.skip("set"):
         if str(left) not in ("meta mark", "ct mark"):
             raise NotModelled
         return SetMark(str(left), read_expression(words, sets, left.types))
     negated = ("!",) if left.types[0].flags else ()
-    operator = words.next if words.next in ("==", "!=", "<", ">", "<=", ">=", *negated) else ""
-    words.skip(operator)
-    if words.skip("eq"):
-        operator = ""
+    operator = word if word in ("==", "!=", "<", ">", "<=", ">=", *negated) else ""
+    words.read += word in (operator, "eq")
     if words.next.startswith("@") or words.next == "{":
         return Compare(left, operator, table=read_set(words, left.types, sets, ()))
     kept = operator if operator != "==" or isinstance(left, Bitwise) else ""
@@ -202,14 +201,13 @@ def _nat(words: Tokens, sets: Sets) -> NftStatement:
         raise NotIpv4
     if words.next in ("addr", "prefix") or words.all[words.read + 1 : words.read + 2] == ["."]:
         raise NotModelled
-    written = NatStatement(verb, "")
-    said = ""
+    said, written = "", dict[str, Any]()
     if words.skip("to"):
         if words.next.startswith(":"):
             said = words.take(mark("ports"))
-            written = _with_ports(words, written, said[1:])
+            written = _ports(words, said[1:])
         else:
-            written, said = _address(words, sets, written)
+            written, said = _address(words, sets)
         said = f" {family}to {said}"
     elif verb in ("dnat", "snat"):
         raise words.error(tr("expected {value!r}", value="to"))
@@ -217,11 +215,11 @@ def _nat(words: Tokens, sets: Sets) -> NftStatement:
     while words.next in NAT_FLAGS or (flags and words.skip(",")):
         flags.append(words.take(mark("a flag")))
     text = f"{verb}{said}{' ' + ','.join(flags) if flags else ''}"
-    return replace(written, text=text, flags=tuple(flags))
+    return NatStatement(verb, text, flags=tuple(flags), **written)
 
 
-def _address(words: Tokens, sets: Sets, nat: NatStatement) -> tuple[NatStatement, str]:
-    """Read an address or a range with or without ports, or what they are computed from."""
+def _address(words: Tokens, sets: Sets) -> tuple[dict[str, Any], str]:
+    """Read an address or a range with or without ports, or what they are computed from: fields, and their text."""
     head = words.next
     if head in ("numgen", "jhash", "meta", "ct", "ip", "tcp", "udp", "th", "iifname", "iif"):
         words_before = words.read
@@ -229,7 +227,7 @@ def _address(words: Tokens, sets: Sets, nat: NatStatement) -> tuple[NatStatement
         if len(to.types) > 2 or to.types[:1] != (datatype.IPV4_ADDR,):
             words.read = words_before
             raise NotModelled
-        return replace(nat, to=to), str(to)
+        return {"to": to}, str(to)
     word = words.take(mark("an address"))
     span, _, ports = word.partition(":")
     try:
@@ -238,16 +236,17 @@ def _address(words: Tokens, sets: Sets, nat: NatStatement) -> tuple[NatStatement
         raise words.error(tr("{word!r} is not an IPv4 address or a range", word=word), words.read - 1) from None
     shown = f"{show_span(datatype.IPV4_ADDR, (low, high))}{':' + ports if ports else ''}"
     first, last = IPv4Address(low), IPv4Address(high)
-    there = replace(nat, low=first, high=None if first == last else last)
-    return (_with_ports(words, there, ports) if ports else there), shown
+    there = {"low": first, "high": None if first == last else last}
+    return there | (_ports(words, ports) if ports else {}), shown
 
 
-def _with_ports(words: Tokens, nat: NatStatement, ports: str) -> NatStatement:
+def _ports(words: Tokens, ports: str) -> dict[str, Any]:
+    """Read a port or a range of them: fields of a statement of NAT."""
     try:
         low, high = datatype.INET_SERVICE.read(ports)
     except ValueError:
         raise words.error(tr("{ports!r} is not a port or a range of ports", ports=ports), words.read - 1) from None
-    return replace(nat, port=int(low), last_port=int(high) if high != low else 0)
+    return {"port": int(low), "last_port": int(high) if high != low else 0}
 
 
 STATEMENTS: dict[str, Callable[[Tokens, Sets], NftStatement]] = {
