@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mcnilib.kernel.compare.record import AGREES, DIFFERS, SKIPPED, parse_records
+from mcnilib.kernel.compare.record import AGREES, DIFFERS, SKIPPED, UNKNOWN, parse_records
 from mcnilib.snapshots.question import changed, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, snapshot_of
 from mcnilib.snapshots.typed.skeleton import skeleton
@@ -145,7 +145,10 @@ def _scenarios(path: Path) -> str:
     skipped = Counter[str]()
     for record in records:
         skipped[record.skipped] += record.results.count(SKIPPED)
-    what = f"Linux {kernels}: every combination of settings of {len(records)} scenarios, hop by hop (`mcni verify`)"
+    asked = f"{letters.total() - letters[UNKNOWN]} combinations" if letters[UNKNOWN] else "every combination"
+    stories = f"{len(records)} scenarios" if len(records) > 1 else "one scenario"
+    what = f"Linux {kernels}: {asked} of settings of {stories}, hop by hop (`mcni verify`)"
+    letters[UNKNOWN] = 0
     traced = letters[AGREES] + letters[DIFFERS]
     return _row(what, letters.total(), traced, letters[AGREES], letters[DIFFERS], skipped)
 

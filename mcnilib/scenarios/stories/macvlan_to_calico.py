@@ -71,7 +71,7 @@ _FEW = (
     ("pod_rp_filter", (0,)),
 )
 
-_FEW_IN_NFTABLES = (
+_FEW_IN_A_MODE = (
     ("kube_proxy", ("1.28", "1.29", "1.30", "1.33", "1.35")),
     ("encapsulation", (Encapsulation.NONE, Encapsulation.VXLAN)),
     ("workaround", (Workaround.NONE, Workaround.NOTRACK)),
@@ -120,7 +120,11 @@ SCENARIOS = (
         claim=_claim,
         notebook="07-macvlan-to-calico-across-nodes.ipynb",
         folded=("kube_proxy_mode", "encapsulation", "mtu", "felix_invalid", "node_rp_filter", "pod_rp_filter"),
-        apart=(Apart("mtu", beside=_FEW), Apart("kube_proxy_mode", beside=_FEW_IN_NFTABLES, values=("nftables",))),
+        apart=(
+            Apart("mtu", beside=_FEW),
+            Apart("kube_proxy_mode", beside=_FEW_IN_A_MODE, values=("nftables",)),
+            Apart("kube_proxy_mode", beside=_FEW_IN_A_MODE, values=("ipvs",)),
+        ),
     ),
     Scenario(
         number=8,
