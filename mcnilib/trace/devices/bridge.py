@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mcnilib.errors import Unsupported
 from mcnilib.language import tr
-from mcnilib.linux.device.base import DeviceRole
+from mcnilib.linux.device.base import DeviceRole, Frame
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.sysctl import BRIDGE_CALLS
@@ -26,6 +26,15 @@ def refuse_shown(netns: str, bridge: Link, promiscuous: bool) -> None:
         sees = tr("iptables of {netns} sees what crosses the bridge {bridge}", netns=netns, bridge=bridge.name)
         more = tr("filters VLANs") if bridge.kind.filters_vlans else tr("hands it to devices on it too")
         raise Unsupported(tr("{sees}, which {more}", sees=sees, more=more))
+
+
+def refuse_kept(netns: str, bridge: Link, port: Link, frame: Frame, *, shown: bool) -> None:
+    """Refuse a frame that iptables sees, and that a permanent entry then keeps for the bridge, whose it is not."""
+    if shown and frame.dst not in (bridge.mac, port.mac):
+        names = {"netns": netns, "bridge": bridge.name, "mac": frame.dst}
+        raise Unsupported(
+            tr("iptables of {netns} sees what {bridge} keeps for itself: its entry of {mac} is permanent", **names)
+        )
 
 
 def refuse_hairpin(netns: str, back: Sequence[Link], sender: str) -> None:

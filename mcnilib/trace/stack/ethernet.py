@@ -21,7 +21,7 @@ from mcnilib.linux.device.base import BROADCAST_MAC, NO_END, Child, DeviceRole, 
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.device.port import NO_PORT
 from mcnilib.linux.packet import Packet
-from mcnilib.trace.devices.bridge import refuse_hairpin, refuse_shown, refuse_twin, shown_to_iptables
+from mcnilib.trace.devices.bridge import refuse_hairpin, refuse_kept, refuse_shown, refuse_twin, shown_to_iptables
 from mcnilib.trace.devices.cables import Cables, NamedDevice, Sibling
 from mcnilib.trace.devices.vlan_filter import let_in, let_out
 from mcnilib.world.world import Port, World
@@ -309,8 +309,7 @@ class Wire:
                 return [gap.unknown(tr("the frame gets to {device}: ", device=device.name))]
         if bridge is None or not bridge.up or not port.carrier:
             return []
-        if sight.path[-1] != (netns, port.name):  # a macvlan child
-            sight = sight.at(netns, port.name)
+        sight = sight if sight.path[-1] == (netns, port.name) else sight.at(netns, port.name)  # a macvlan child
         self._refuse_unmodelled(netns, port, sight)
         shown = sight.frame.carries_ip and not sight.tags and shown_to_iptables(self.cables.namespaces[netns], bridge)
         tags = let_in(netns, bridge, port, sight.tags)
@@ -321,6 +320,7 @@ class Wire:
             return self._pass_up(netns, bridge, sight) + self._forward(netns, bridge, port.name, sight)
         station = self.cables.station(netns, bridge, sight.frame.dst)
         if station and station.state == "permanent":
+            refuse_kept(netns, bridge, port, sight.frame, shown=shown)
             return self._pass_up(netns, bridge, sight)
         promiscuous = bool(bridge.hidden) or (netns, bridge.index) in self.cables.children
         if shown:
