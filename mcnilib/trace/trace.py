@@ -111,6 +111,12 @@ class Handed(NamedTuple):
     netns: str
 
 
+class Stays(NamedTuple):
+    """What happened: a packet that DNAT sends back into the bridge it came from is bridged, not routed."""
+
+    bridge: str
+
+
 class TooBig(NamedTuple):
     """What happened: the packet is longer than what goes on here, and must not be fragmented or cannot be."""
 
@@ -119,7 +125,7 @@ class TooBig(NamedTuple):
     told: bool  # whether the sender gets an ICMP error about it
 
 
-What = NoWay | Tunnelled | Told | Missing | Asked | Framed | Handed | TooBig
+What = NoWay | Tunnelled | Told | Missing | Asked | Framed | Handed | Stays | TooBig
 """What happened in a step, for programs: none of them reads the sentence, which is for people."""
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from mcnilib.linux.packet import Packet
-from mcnilib.trace.trace import Fate, Journey, Stage, Step, Tunnelled
+from mcnilib.trace.trace import Fate, Journey, Stage, Stays, Step, Tunnelled
 
 UNCOUNTED = ("prohibit", "unreachable")
 """Types of routes that send an ICMP error and raise no counter. Source: ip_error() in net/ipv4/route.c."""
@@ -39,7 +39,10 @@ def normalise(journey: Journey, ports: set[int], tracked: set[str]) -> Normalise
     """Reduce a journey. `ports` are those that are not drawn at random; states count where the kernel tracks."""
     steps = journey.steps
     end, stage = _end(steps[-1], forwarded=any(s.stage in (Stage.DEVICE, Stage.TUNNEL) for s in steps))
-    seen = max((at for at, step in enumerate(steps) if step.stage not in _UNSEEN), default=0)
+    if _asked_by_bridge(steps):
+        end, stage = _nowhere(steps[-1]), None
+    told = steps[:-1] if _asked_by_bridge(steps) else steps
+    seen = max((at for at, step in enumerate(told) if step.stage not in _UNSEEN), default=0)
     return NormalisedJourney(
         key=f"{_direction(journey)} {kind(journey.packet)}",
         crossings=_crossings(steps, ports),
@@ -153,8 +156,21 @@ def _end(step: Step, *, forwarded: bool) -> tuple[str, Stage | None]:
         return f"reaches the sockets of {step.netns}", step.stage
     reason = f": {step.evidence}" if step.stage is Stage.NETFILTER else ""
     if _silent(step, forwarded=forwarded):
-        return f"{Fate.DROPPED.value} in {step.netns} (no counter rises){reason}", None
+        return f"{_nowhere(step)}{reason}", None
     return f"{step.fate.value} in {step.netns} ({step.stage.value}){reason}", step.stage
+
+
+def _nowhere(step: Step) -> str:
+    return f"{Fate.DROPPED.value} in {step.netns} (no counter rises)"
+
+
+def _asked_by_bridge(steps: Sequence[Step]) -> bool:
+    """Tell whether a bridge asked in vain for whom DNAT sent a packet to: that comes before FORWARD and POSTROUTING.
+
+    Source: br_nf_pre_routing_finish_bridge() in net/bridge/br_netfilter_hooks.c.
+    """
+    *_, before, last = (*steps[:1], *steps)
+    return isinstance(before.what, Stays) and last.stage is Stage.ARP and last.fate is not Fate.GOES_ON
 
 
 def _silent(step: Step, *, forwarded: bool) -> bool:

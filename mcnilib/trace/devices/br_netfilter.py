@@ -25,7 +25,7 @@ from mcnilib.trace.stack.ip_output import put_on_wire
 from mcnilib.trace.stack.neighbour import RESOLUTION_TIMEOUT, resolve
 from mcnilib.trace.stack.netfilter import Hook
 from mcnilib.trace.stack.recorder import Recorder
-from mcnilib.trace.trace import Fate, Framed, Stage
+from mcnilib.trace.trace import Fate, Framed, Stage, Stays
 
 
 def dnat_into_bridge(at: Recorder, bridge: Link, decision: Decision) -> Position:
@@ -35,7 +35,7 @@ def dnat_into_bridge(at: Recorder, bridge: Link, decision: Decision) -> Position
     """
     ports, packet = at.skb.ports, at.skb.packet
     action = tr("stays in {bridge}: its new destination is behind the bridge it came from", bridge=bridge.name)
-    at.note(Stage.ROUTE, action, line=decision.route, iif=bridge.name, oif=bridge.name)
+    at.note(Stage.ROUTE, action, line=decision.route, iif=bridge.name, oif=bridge.name, what=Stays(bridge.name))
     next_ip = next_hop(at.host.netns.fib, decision.route, packet.dst, at.host.name)
     mac = resolve(at, bridge, next_ip)
     if mac is None:
