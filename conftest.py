@@ -6,7 +6,7 @@ import pytest
 
 pytest_plugins = ("notebook_check",)
 
-ALONE = ("tests/kernel/test_uml.py", "tests/browser/", "tests/kernel/")
+ALONE = ("tests/kernel/test_uml", "tests/browser/", "tests/kernel/")
 """Folders whose tests one of several workers (`-n`) runs in turn; other files are whole, and what waits for a build."""
 
 

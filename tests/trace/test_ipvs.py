@@ -1,4 +1,4 @@
-"""How conversations with virtual servers end in the model; `tests/kernel/test_kernel_ipvs.py` asks the kernel."""
+"""How conversations with virtual servers end in the model; `tests/kernel/test_uml_ipvs.py` asks the kernel."""
 
 from __future__ import annotations
 

@@ -389,7 +389,7 @@ LOST: dict[tuple[type, str], dict[str, str]] = {
         LAB: "of a kernel whose modules may be missing; test_kernel_netfilter.py asks what packets meet"
     },
     **{
-        (one, name): {LAB: "of a kernel that has IPVS; test_kernel_ipvs.py reads it back on the second one"}
+        (one, name): {LAB: "of a kernel that has IPVS; test_uml_ipvs.py reads it back on the second one"}
         for one, names in ((Family, ("ipvs",)), (VirtualServer, OF_SERVICE), (RealServer, OF_SERVER))
         for name in names
     },
