@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import PurePosixPath
 from typing import Protocol
 
@@ -31,10 +32,13 @@ MAX_UNPACKED = 256 << 20
 
 GZIP, ZIP, TAR, TAR_AT = b"\x1f\x8b", b"PK", b"ustar", 257
 
-PACKERS = {b"\xfd7zXZ": "xz", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd", b"7z\xbc\xaf": "7-Zip", b"Rar!": "RAR"}
+XZ, XZ_MEMORY = b"\xfd7zXZ", 128 << 20
+"""How what xz packs begins, and the bytes of memory its dictionary may take; `xz -9` needs 64 MB."""
+
+PACKERS = {XZ: "xz", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd", b"7z\xbc\xaf": "7-Zip", b"Rar!": "RAR"}
 """How the files of other packers begin."""
 
-UNPACKED = mark(".tar.gz, .tgz, .tar, .zip and .gz are read")
+UNPACKED = mark(".tar.gz, .tgz, .tar.xz, .tar, .zip and .gz are read")
 
 
 class _Stream(Protocol):
@@ -119,6 +123,8 @@ def _unpacked(data: bytes, name: str) -> dict[str, bytes]:
         budget = _Budget()
         if data.startswith(ZIP):
             return _members(_of_zip(data), budget)
+        if data.startswith(XZ) and find_spec("_lzma"):  # a browser's Python has none
+            return _members(_of_tar(_Unxz(data)), budget)
         for begin, packer in PACKERS.items():
             if data.startswith(begin):
                 raise SnapshotError(tr("this is packed with {packer}; {unpacked}", packer=packer, unpacked=UNPACKED))
@@ -168,6 +174,24 @@ class _Budget:
         self.files -= 1
         if self.files < 0:
             raise SnapshotError(tr("it has more than {max_files} files", max_files=MAX_FILES))
+
+
+class _Unxz:
+    """What xz packed, as a stream."""
+
+    def __init__(self, data: bytes) -> None:
+        from lzma import LZMADecompressor
+
+        self._packed, self._rest = LZMADecompressor(memlimit=XZ_MEMORY), data
+
+    def read(self, size: int = -1) -> bytes:
+        """Read some of the next bytes; none at the end. Raises: LZMAError, EOFError for what is no whole file of xz."""
+        if self._packed.eof:
+            return b""
+        data, self._rest = self._packed.decompress(self._rest, size), b""
+        if not data and not self._packed.eof:
+            raise EOFError(tr("it ends too early"))
+        return data
 
 
 PackedFile = tuple[str, Callable[[], _Stream] | None]

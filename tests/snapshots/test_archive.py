@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import stat
 import tarfile
 import time
@@ -56,7 +57,7 @@ def zipped(files: Mapping[str, bytes], mode: int = stat.S_IFREG) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("pack", [tar, zipped, lambda files: tar(files, "w"), lambda files: tar(files, "w:gz")])
+@pytest.mark.parametrize("pack", [tar, zipped, lambda files: tar(files, "w"), lambda files: tar(files, "w:xz")])
 @pytest.mark.parametrize("folder", ["", "cluster", "./a/b"])
 def test_an_archive_is_read_as_the_folder_it_holds(files, pack, folder):
     packed = pack(under(folder, files) if folder else files)
@@ -100,7 +101,13 @@ def test_texts_of_several_nodes_and_a_folder_are_one_snapshot(files):
         ({"a.tgz": tar({"x": b"1" * 5000})[:-9]}, "a.tgz cannot be unpacked"),
         ({"a.zip": zipped({"x": b"1" * 5000})[:100]}, "a.zip cannot be unpacked"),
         ({"a.tgz": b"\x1f\x8b" + b"\xff" * 100}, "a.tgz cannot be unpacked"),
-        ({"a.xz": b"\xfd7zXZ\x00"}, "a.xz: this is packed with xz; .tar.gz, .tgz, .tar, .zip and .gz are read"),
+        ({"a.xz": b"\xfd7zXZ\x00"}, "a.xz cannot be unpacked: it ends too early"),
+        ({"a.xz": lzma.compress(b"1" * 5000)[:-40]}, "a.xz cannot be unpacked"),
+        (
+            {"a.xz": lzma.compress(b"1", filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 29}])},
+            "a.xz cannot be unpacked: Memory usage limit exceeded",
+        ),
+        ({"a.bz2": b"BZh9"}, "a.bz2: this is packed with bzip2; .tar.gz, .tgz, .tar.xz, .tar, .zip and .gz are read"),
         ({"a.zip": b"PK\x03\x04" + bytes(50)}, "a.zip cannot be unpacked"),
     ],
 )
@@ -115,8 +122,14 @@ BOMB = bytes(40 << 20)
 
 @pytest.mark.parametrize(
     "packed",
-    [tar({"x": BOMB}), zipped({"x": BOMB}), gzip.compress(BOMB), zipped({str(n): BOMB[: 4 << 20] for n in range(10)})],
-    ids=["tar", "zip", "gzip", "zip of many"],
+    [
+        tar({"x": BOMB}),
+        zipped({"x": BOMB}),
+        gzip.compress(BOMB),
+        zipped({str(n): BOMB[: 4 << 20] for n in range(10)}),
+        lzma.compress(gzip.decompress(tar({"x": BOMB}))),
+    ],
+    ids=["tar", "zip", "gzip", "zip of many", "tar.xz"],
 )
 def test_a_small_archive_of_which_much_comes_out_is_refused(monkeypatch, packed):
     monkeypatch.setattr(archive, "MAX_UNPACKED", 8 << 20)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mcnilib.linux.netfilter import hooks
-from mcnilib.linux.netfilter.hooks import BUILT_IN, HOOKS, HookKind, hook_entries
+from mcnilib.linux.netfilter.hooks import BUILT_IN, HOOKS, IPVS, HookKind, hook_entries
 from mcnilib.linux.netfilter.iptables.save import parse_tables
 from mcnilib.linux.netns import Family
 from mcnilib.trace.stack.netfilter import EVALUATORS
@@ -49,4 +49,5 @@ def test_the_priority_decides_whatever_the_order_of_registration(monkeypatch) ->
 
 
 def test_whatever_stands_at_a_hook_has_an_evaluator() -> None:
-    assert {entry.kind for entries in HOOKS.values() for entry in entries} == set(HookKind) == set(EVALUATORS)
+    standing_there = {entry.kind for entries in (*HOOKS.values(), *IPVS.values()) for entry in entries}
+    assert standing_there == set(HookKind) == set(EVALUATORS)
