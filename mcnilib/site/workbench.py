@@ -16,8 +16,8 @@ from mcnilib.show.html.markup import Html, element, folded, sentence
 
 TYPING = mark(
     "Type commands into namespaces, one `NAMESPACE: COMMAND` a line: `ip`, `iptables`, `nft` and `sysctl -w` change "
-    "them; `ip route`, `iptables-save` and others show something. Each run starts anew; without a command it shows what is "
-    "there."
+    "them; `ip route`, `iptables-save` and others show something. Each run starts anew; without a command it shows "
+    "what is there."
 )
 
 TEXT_FIELD = Template(

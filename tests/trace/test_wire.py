@@ -15,6 +15,7 @@ from mcnilib.errors import Unsupported
 from mcnilib.kernel.fuzz.case import parse_case, simulate
 from mcnilib.linux.device.base import Child, Frame, LinkEnd
 from mcnilib.linux.device.bridge import Bridge
+from mcnilib.linux.device.bridge_vlan import with_vlans
 from mcnilib.linux.device.fdb import print_fdb, with_fdb
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.device.nic import UnmodelledDevice
@@ -170,6 +171,30 @@ def test_what_is_kept_of_a_bridge_s_entries(text: str) -> None:
         "02:00:00:00:00:ac dev vb master br0 \n02:00:00:00:00:ad dev vb master br0 \n"
     )
     assert with_fdb(links, print_fdb(links)) == links
+
+
+def with_entry(filtering: str, entry: str) -> World:
+    """Two pods on a bridge in VLAN 1, and an entry of the server's MAC at the client's port."""
+    world = bridged()
+    vlans = "port  vlan-id\n" + "".join(f"{dev}  1 PVID Egress Untagged\n" for dev in ("va", "vb", "br0"))
+    links = [replace(x, kind=replace(x.kind, vlan_filtering=filtering)) if x.is_bridge else x for x in world["n"].links]
+    links = with_vlans(links, vlans) if filtering == "1" else tuple(links)
+    links = with_fdb(links, f"{mac('b', 2)} dev va {entry}\n")
+    assert with_fdb(links, print_fdb(links)) == links
+    return world.put(world["n"].but(links=links))
+
+
+@pytest.mark.parametrize(
+    "entry", ["vlan 1 master br0 static", "vlan 1 sticky master br0 static", "vlan 1 master br0 permanent"]
+)
+def test_what_somebody_wrote_for_a_single_vlan_is_refused(entry: str) -> None:
+    with pytest.raises(Unsupported, match="br0 of n has an entry of .* for VLAN 1 alone"):
+        talk(with_entry("1", entry), "tcp:10.0.7.3:80")
+
+
+@pytest.mark.parametrize(("filtering", "entry"), [("1", "vlan 1 master br0 "), ("0", "vlan 1 master br0 static")])
+def test_what_a_bridge_learned_for_a_vlan_or_does_not_ask_is_passed_over(filtering: str, entry: str) -> None:
+    assert verdict(talk(with_entry(filtering, entry), "tcp:10.0.7.3:80")).startswith("connected")
 
 
 def test_a_device_kept_down_takes_frames_and_sends_none() -> None:

@@ -116,8 +116,8 @@ class Bridge(Kind):
     def entries(self, name: str) -> Iterator[str]:
         """Yield the lines of `bridge fdb show` for its stations."""
         for station in self.fdb:
-            sticky = " sticky" if station.sticky else ""
-            yield f"{station.mac} dev {station.port}{sticky} master {name} {station.state}"
+            which = f"{f' vlan {station.vlan}' if station.vlan else ''}{' sticky' if station.sticky else ''}"
+            yield f"{station.mac} dev {station.port}{which} master {name} {station.state}"
 
     def with_entries(self, far_ends: FarEnds, stations: tuple[FdbEntry, ...]) -> Bridge:
         """Return the same with other stations."""

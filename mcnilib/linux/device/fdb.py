@@ -1,7 +1,7 @@
 """Forwarding entries as `bridge fdb show` prints them: which MAC stands behind which port, or which tunnel end.
 
 Kept are those of bridges and the far ends of VXLAN devices. Passed over are what a device filters by itself (`self`),
-and entries of single VLANs, which a bridge without `vlan_filtering` does not ask.
+entries of single VLANs, which a bridge without `vlan_filtering` does not ask, and those it learned for one.
 Source: bridge(8), bridge/fdb.c (iproute2 6.1), net/bridge/br_fdb.c (Linux 6.18).
 """
 
@@ -20,6 +20,9 @@ from mcnilib.linux.text import Words
 
 LEARNED_STATION = re.compile(r" master \S+ ?$")
 """What a bridge saw: such an entry has no state."""
+
+LAST_VLAN = 4094
+"""The largest number of a VLAN (IEEE 802.1Q)."""
 
 OWN_FILTER = re.compile(r"^(.[02468ace]:\S+) dev (\S+) self permanent *$", re.MULTILINE)
 
@@ -53,9 +56,10 @@ def with_fdb(links: Iterable[Link], text: str, source: str = "bridge fdb") -> tu
         if " dst " in line:
             mac, dev, ip = _far_end(words)
             far.setdefault(dev, []).append((mac, ip))
-        elif " master " in line and " vlan " not in line:
+        elif " master " in line:
             bridge, station = _station(words)
-            stations.setdefault(bridge, []).append(station)
+            if _is_asked(station, bridge, links):
+                stations.setdefault(bridge, []).append(station)
     strangers = far.keys() - {link.name for link in links if link.kind.has_far_ends}
     if strangers:
         devices = listed(sorted(strangers))
@@ -68,18 +72,27 @@ def with_fdb(links: Iterable[Link], text: str, source: str = "bridge fdb") -> tu
     return tuple(replace(link, kind=kind) for link, kind in zip(links, kinds, strict=True))
 
 
+def _is_asked(station: FdbEntry, bridge: str, links: Iterable[Link]) -> bool:
+    """Tell whether an entry counts: one of a single VLAN if somebody wrote it, on a bridge that filters VLANs."""
+    filters = (link.kind.filters_vlans for link in links if link.name == bridge)
+    return not station.vlan or (bool(station.state) and any(filters))
+
+
 def _station(words: Words) -> tuple[str, FdbEntry]:
     """Read an entry of a bridge: the bridge, and the entry."""
     mac = words.mac()
     words.one_of(("dev",))
-    port, flags = words.take("a device"), set()
+    port, flags, vlan = words.take("a device"), set(), 0
+    if words.next == "vlan":
+        words.take()
+        vlan = words.number_upto(LAST_VLAN)
     while words.next != "master":
         flags.add(words.one_of(("self", "router", "extern_learn", "offload", "sticky", "locked", "master")))
     words.take()
     bridge = words.take("a bridge")
     state = words.one_of(("permanent", "static", "stale")) if words else ""
     words.end()
-    return bridge, FdbEntry(mac, port, "" if state == "stale" else state, "sticky" in flags)
+    return bridge, FdbEntry(mac, port, "" if state == "stale" else state, "sticky" in flags, vlan)
 
 
 def _far_end(words: Words) -> tuple[str, str, IPv4Address]:

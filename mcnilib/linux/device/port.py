@@ -13,13 +13,14 @@ class FdbEntry:
     """An entry of a bridge's forwarding database: frames for `mac` go out of `port`.
 
     `state`: permanent (the bridge keeps such frames itself), static, or empty for one that was learned. Unless it is
-    `sticky`, an entry moves when a frame of that MAC comes in by another port.
+    `sticky`, an entry moves when a frame of that MAC comes in by another port. `vlan` 0: of no single VLAN.
     """
 
     mac: str
     port: str
     state: str = "static"
     sticky: bool = False
+    vlan: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mcnilib.errors import Unknown
+from mcnilib.errors import Unknown, Unsupported
 from mcnilib.language import tr
 from mcnilib.linux.device.base import NO_END, Child, DeviceRole, LinkEnd
 from mcnilib.linux.device.link import Link
@@ -62,6 +62,7 @@ class Cables:
     def station(self, netns: str, bridge: Link, mac: str) -> FdbEntry | None:
         """Return a bridge's entry for a MAC: one that somebody wrote or it learned, or the kernel's for its own MACs.
 
+        Raises: Unsupported for an entry that somebody wrote for a single VLAN.
         Source: br_fdb_add_local(), br_fdb_change_mac_address() in net/bridge/br_fdb.c.
         """
         key = (netns, bridge.name)
@@ -69,8 +70,13 @@ class Cables:
             written = bridge.kind.stations
             own = [(port.mac, port.name) for port in self.ports.get(key, [])] + [(bridge.mac, bridge.name)]
             entries = [*written, *(FdbEntry(own_mac, port, "permanent") for own_mac, port in own)]
+            entries.sort(key=lambda entry: not entry.vlan)
             self._stations[key] = {entry.mac: entry for entry in reversed(entries)}
-        return self._stations[key].get(mac)
+        station = self._stations[key].get(mac)
+        if station and station.vlan:
+            names = {"bridge": bridge.name, "netns": netns, "mac": mac, "vlan": station.vlan}
+            raise Unsupported(tr("{bridge} of {netns} has an entry of {mac} for VLAN {vlan} alone", **names))
+        return station
 
     def slaves(self, netns: str, bond: Link) -> list[Link]:
         """Return the NICs of a bond that may carry its frames: in mode active-backup the active one."""
