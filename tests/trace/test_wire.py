@@ -188,7 +188,7 @@ def with_entry(filtering: str, entry: str) -> World:
     "entry", ["vlan 1 master br0 static", "vlan 1 sticky master br0 static", "vlan 1 master br0 permanent"]
 )
 def test_what_somebody_wrote_for_a_single_vlan_is_refused(entry: str) -> None:
-    with pytest.raises(Unsupported, match="br0 of n has an entry of .* for VLAN 1 alone"):
+    with pytest.raises(Unsupported, match=r"br0 of n has an entry of .* for VLAN 1 alone"):
         talk(with_entry("1", entry), "tcp:10.0.7.3:80")
 
 
