@@ -40,18 +40,24 @@ class Decoded:
     inner: Decoded | None = None  # what a tunnel header carries
 
 
+FRAGMENT_OFFSET = 0x1FFF
+"""Bits of the IP header that say where in the packet a fragment belongs. Source: RFC 791."""
+
+
 def decode(data: bytes, transport: bytes | None = None, *, mark: int = 0) -> Decoded:
     """Read an IPv4 packet from its bytes; `transport` is given when the headers were captured apart.
 
     Of what an IPIP packet carries that is too little: a rule trace keeps 20 bytes. Source: nf_tables_trace.c.
     """
     size = (data[0] & 15) * 4
-    total, ident = struct.unpack_from("!HH", data, 2)
+    total, ident, flags = struct.unpack_from("!HHH", data, 2)
     tos, ttl, number = data[1], data[8], data[9]
     rest = data[size:] if transport is None else transport
     proto = PROTOCOL_NAMES.get(number, str(number))
     src, dst = IPv4Address(data[12:16]), IPv4Address(data[16:20])
     packet = Packet(src, dst, proto, ttl=ttl, mark=mark, tos=tos)
+    if flags & FRAGMENT_OFFSET:  # the ports, and what a tunnel carries, are in the first fragment
+        return Decoded(packet, Fingerprint(proto, ident, (total,)))
     if proto == "tcp":
         return _tcp(packet, ident, total - size, rest)
     if proto == "udp":

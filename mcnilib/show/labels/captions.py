@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from mcnilib.language import tr
-from mcnilib.show.labels.label_text import conntrack_state, decided_by, missed_packets, writers
+from mcnilib.show.labels.label_text import conntrack_state, data_planes, decided_by, missed_packets, writers
 from mcnilib.show.labels.text_metrics import ellipsize, text_width, wrap
 from mcnilib.show.layout.edge_routing import EdgeLines
 from mcnilib.show.layout.geometry import Point
@@ -119,7 +119,7 @@ def _states(layout: Layout, trace: Trace, at: tuple[int, int] | None) -> Iterato
         yield from _column(tracking, left.x + 4, rect.bottom - 12, left.w - 8, "left")
         if not layout.stacked and (names := writers(trace, name)):
             rules = [
-                (tr("iptables by"), "quiet"),
+                (tr("{planes} by", planes=data_planes(trace, name)), "quiet"),
                 *((tr(name), colour if decided_by(trace, at) else "quiet") for name, colour in names.items()),
             ]
             yield from _column(rules, right.right - 4, rect.bottom - 12, right.w, "right")

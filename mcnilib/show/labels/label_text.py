@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from mcnilib.language import listed, mark, tr
 from mcnilib.linux.netfilter.conntrack import ConnState
+from mcnilib.linux.netfilter.nftables.rule import NftRule
 from mcnilib.trace.explain import conntrack_view, packet_name, place_name, rule_text, saw
 from mcnilib.trace.trace import Fate, Journey, Stage, Step, Trace
 
@@ -87,7 +88,7 @@ def by_writer(steps: Sequence[Step]) -> list[list[Step]]:
     """Share steps out among the programs whose rules they are, in order; what a connection remembers has none."""
     shared: dict[str, list[Step]] = {}
     for step in steps:
-        shared.setdefault(step.origin.writer if step.table and step.origin else "", []).append(step)
+        shared.setdefault(step.origin.writer if _is_written(step) and step.origin else "", []).append(step)
     return list(shared.values())
 
 
@@ -96,7 +97,7 @@ _REWRITTEN = {False: mark("{number} rewritten"), True: mark("{number} rewritten 
 
 def rewrite_lines(journey: Journey, steps: Sequence[Step]) -> tuple[str, ...]:
     """Say what one program rewrote in a packet, and by whose rule; a reply is rewritten as its connection says."""
-    writers = dict.fromkeys(step.origin.writer for step in steps if step.table and step.origin)
+    writers = dict.fromkeys(step.origin.writer for step in steps if _is_written(step) and step.origin)
     back = journey.reply and not any(step.table for step in steps)
     authors = (tr("by {writer}", writer=listed(map(tr, writers))),) if writers else ()
     return (tr(_REWRITTEN[back], number=journey.number), *new_addresses(steps), *authors)
@@ -120,15 +121,34 @@ def conntrack_state(trace: Trace, netns: str, at: tuple[int, int] | None = None)
 
 
 def writers(trace: Trace, netns: str) -> dict[str, str]:
-    """Say whose iptables rules matched packets in a namespace: name -> `quiet`, or `drop` for who decided."""
+    """Say whose rules and virtual servers took packets in a namespace: name -> `quiet`, or `drop` for who decided."""
     names: dict[str, str] = {}
-    for step in (step for journey in trace.journeys for step in journey.within(netns)):
-        if step.table and step.origin:
+    for step in _written_steps(trace, netns):
+        if step.origin:
             names.setdefault(step.origin.writer, "quiet")
     decided = trace.outcome.step
     if not trace.outcome.works and decided.netns == netns and decided.origin and decided.table:
         names[decided.origin.writer] = "drop"
     return names
+
+
+def data_planes(trace: Trace, netns: str) -> str:
+    """Name what holds the rules and virtual servers that took packets in a namespace: `iptables, IPVS`."""
+    met = {
+        "IPVS" if step.stage is Stage.IPVS else "nftables" if isinstance(step.line, NftRule) else "iptables"
+        for step in _written_steps(trace, netns)
+        if step.origin
+    }
+    return listed(name for name in ("iptables", "nftables", "IPVS") if name in met)
+
+
+def _written_steps(trace: Trace, netns: str) -> Iterator[Step]:
+    return (step for journey in trace.journeys for step in journey.within(netns) if _is_written(step))
+
+
+def _is_written(step: Step) -> bool:
+    """Tell whether a rule or a virtual server decided, which a program wrote, and not what a connection remembers."""
+    return bool(step.table) or step.stage is Stage.IPVS
 
 
 def decided_by(trace: Trace, at: tuple[int, int] | None) -> bool:
