@@ -51,6 +51,13 @@ def test_a_rule_trace_shows_of_an_ipip_packet_its_own_header_only() -> None:
     assert captured.inner.packet.dport == 80
 
 
+@pytest.mark.parametrize("proto", [1, 4, 6, 17, 47])
+def test_a_fragment_that_is_not_the_first_has_no_ports(proto: int) -> None:
+    first = ip(proto, b"xy")
+    later = decode(first[:6] + struct.pack("!H", 172) + first[8:])
+    assert (later.packet.sport, later.packet.dport, later.packet.tcp, later.packet.icmp) == (0, 0, None, None)
+
+
 def udp(data: bytes, dport: int = 80) -> bytes:
     return struct.pack("!HHHH", 40000, dport, 8 + len(data), 0) + data
 
