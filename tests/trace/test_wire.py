@@ -249,3 +249,11 @@ from c to icmp:10.0.7.2 at a
     trace = simulate(parse_case(case))
     assert trace.outcome.step.fate is Fate.UNKNOWN
     assert "n knows 10.0.1.3 because it asked, and nothing answers ARP for 10.0.1.3" in trace.outcome.step.action
+
+
+def test_an_address_of_loopback_is_refused_while_lo_is_down_also_where_output_drops_it() -> None:
+    case = parse_case(
+        "world routers\na: ip link set lo down\na: iptables -P OUTPUT DROP\nfrom a to udp:127.0.0.1:80 at b\n"
+    )
+    with pytest.raises(Unsupported, match="lo of a is down"):
+        simulate(case)

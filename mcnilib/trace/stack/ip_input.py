@@ -30,7 +30,7 @@ from mcnilib.trace.stack import tunnel
 from mcnilib.trace.stack.fragment import too_long_to_forward
 from mcnilib.trace.stack.host import Arrival, Delivery, Host, Position, Skb
 from mcnilib.trace.stack.icmp import accept_redirect, icmp_send, passes, route_error_allowed, send_redirect
-from mcnilib.trace.stack.ip_output import leave
+from mcnilib.trace.stack.ip_output import leave, refuse_lo_down
 from mcnilib.trace.stack.netfilter import Hook
 from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.trace import Fate, NoWay, Stage, Tunnelled
@@ -135,6 +135,7 @@ def send(at: Recorder, dev: str = "") -> Position:
     decision = _route(at, oif=dev or skb.l3mdev)
     if decision is None or not leaves(at, decision):
         return None
+    refuse_lo_down(host, decision, skb)
     return _output(at, decision, "")
 
 

@@ -32,10 +32,14 @@ from mcnilib.trace.stack.recorder import Recorder
 from mcnilib.trace.trace import Fate, Framed, NoWay, Stage, TooBig, Tunnelled
 
 
-def _refuse_by_lo(host: Host, link: Link, route: Route, skb: Skb) -> None:
-    """Refuse what is not known of loopback. Raises: Unsupported."""
-    if not link.up and skb.packet.dst.is_loopback:
+def refuse_lo_down(host: Host, decision: Decision, skb: Skb) -> None:
+    """Refuse what is for 127.0.0.0/8 while lo is down: another route may choose its source. Raises: Unsupported."""
+    if decision.device == "lo" and skb.packet.dst.is_loopback and not host.links["lo"].up:
         raise Unsupported(tr("lo of {host} is down, and a packet would leave through it", host=host.name))
+
+
+def _refuse_by_lo(host: Host, route: Route, skb: Skb) -> None:
+    """Refuse a tunnel that sends through lo to what is no address of the namespace. Raises: Unsupported."""
     if skb.packet.inner and route.type is not RouteType.LOCAL:
         raise Unsupported(
             tr(
@@ -57,7 +61,8 @@ def leave(at: Recorder, decision: Decision, iif: str) -> Position:
     if is_large(skb.packet) and not fits(at, decision, iif):
         return None
     if link.name == "lo":
-        _refuse_by_lo(host, link, route, skb)
+        refuse_lo_down(host, decision, skb)
+        _refuse_by_lo(host, route, skb)
     if not at.net.wire.has_carrier(host.name, link):
         _no_carrier(at, link, next_ip)
         return None
