@@ -123,7 +123,7 @@ def _unpacked(data: bytes, name: str) -> dict[str, bytes]:
         budget = _Budget()
         if data.startswith(ZIP):
             return _members(_of_zip(data), budget)
-        if data.startswith(XZ) and find_spec("_lzma"):  # a browser's Python has none
+        if data.startswith(XZ) and find_spec("_lzma"):  # a Python may be built without it
             return _members(_of_tar(_Unxz(data)), budget)
         for begin, packer in PACKERS.items():
             if data.startswith(begin):
