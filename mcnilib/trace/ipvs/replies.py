@@ -13,8 +13,7 @@ from mcnilib.linux.netfilter.ipvs.connection import IpvsConnection
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.sysctl import VS
 from mcnilib.trace.ipvs.conntrack import sync_conntrack
-from mcnilib.trace.ipvs.point import IpvsPoint
-from mcnilib.trace.ipvs.requests import ERRORS
+from mcnilib.trace.ipvs.point import IpvsPoint, quoted_by
 from mcnilib.trace.trace import Stage
 
 
@@ -48,11 +47,10 @@ def _answer(at: IpvsPoint) -> tuple[IpvsConnection, Packet] | None:
 
 def _error(at: IpvsPoint) -> tuple[IpvsConnection, Packet] | None:
     """Find what an ICMP error about a request is about. Source: ip_vs_out_icmp(), ip_vs_nat_icmp()."""
-    packet, icmp = at.skb.packet, at.skb.packet.icmp
-    if not icmp or not icmp.quoted or icmp.type not in ERRORS:
+    packet, error = at.skb.packet, quoted_by(at.skb.packet)
+    if error is None:
         return None
-    quoted = icmp.quoted
-    turned = quoted.but(src=quoted.dst, sport=quoted.dport, dst=quoted.src, dport=quoted.sport)
+    icmp, quoted, turned = error
     connection = at.host.virtual.from_server(turned, at.now)
     if connection is None:
         return None

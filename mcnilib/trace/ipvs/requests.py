@@ -21,11 +21,8 @@ from mcnilib.linux.packet import Packet, is_large
 from mcnilib.linux.routing.route import Query, RouteType
 from mcnilib.linux.sysctl import VS
 from mcnilib.trace.ipvs.conntrack import is_stored, sync_conntrack
-from mcnilib.trace.ipvs.point import IpvsPoint
+from mcnilib.trace.ipvs.point import IpvsPoint, quoted_by
 from mcnilib.trace.trace import Fate, Stage
-
-ERRORS = (3, 4, 11)
-"""Types of ICMP errors that IPVS looks into."""
 
 
 def take_request(at: IpvsPoint, entry: HookEntry) -> bool:
@@ -100,11 +97,10 @@ def _service_of(at: IpvsPoint) -> VirtualServer | None:
 
 def _take_error(at: IpvsPoint) -> bool:
     """Give an ICMP error about an answer to the real server that sent it. Source: ip_vs_in_icmp()."""
-    packet, icmp = at.skb.packet, at.skb.packet.icmp
-    if not icmp or not icmp.quoted or icmp.type not in ERRORS:
+    packet, error = at.skb.packet, quoted_by(at.skb.packet)
+    if error is None:
         return True
-    quoted = icmp.quoted
-    turned = quoted.but(src=quoted.dst, sport=quoted.dport, dst=quoted.src, dport=quoted.sport)
+    icmp, quoted, turned = error
     connection = at.host.virtual.from_client(turned, at.now)
     if connection is None:
         return True

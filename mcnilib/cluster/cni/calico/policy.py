@@ -77,8 +77,8 @@ def policy_sets(calico: Calico, workloads: Iterable[Workload]) -> dict[str, tupl
 
 
 def _members(calico: Calico, policy: NetworkPolicy, peer: PolicyPeer) -> tuple[IPv4Network, ...]:
-    chosen = (pod for pod in calico.endpoints if _is_peer(policy, peer, pod) and pod.address)
-    return tuple(sorted(IPv4Network(pod.address) for pod in chosen if pod.address))
+    chosen = (pod.address for pod in calico.endpoints if _is_peer(policy, peer, pod))
+    return tuple(sorted(IPv4Network(address) for address in chosen if address))
 
 
 def _is_peer(policy: NetworkPolicy, peer: PolicyPeer, pod: Workload) -> bool:
