@@ -29,7 +29,7 @@ class PacketPath:
     mark: Fingerprint
     time: int = 0
     items: list[Captured | Traversal] = field(default_factory=list)
-    copies: list[Captured] = field(default_factory=list)  # a bridge's, of the frame seen last
+    copies: list[tuple[int, Captured]] = field(default_factory=list)  # a bridge's, and of which item
 
     @property
     def last_frame(self) -> Captured | None:
@@ -110,6 +110,21 @@ class Cabling:
         sent = here.out and here.dev != self.master[frame.netns, frame.dev]
         return up or (here is not path.last_frame and not (sent and not self.flooded(here, frame)))
 
+    def keep(self, path: PacketPath, frame: Captured) -> None:
+        """Keep a bridge's copy of what went on: it may be the one that arrives."""
+        for index, item in enumerate(path.items):
+            if isinstance(item, Captured) and item.netns == frame.netns and self.flooded(item, frame):
+                path.copies.append((index, frame))
+
+    def follow(self, path: PacketPath, frame: Captured) -> None:
+        """Go back to the copy that arrives here, when what went on is elsewhere."""
+        cable, last = self.cable((frame.netns, frame.dev)), path.last_frame
+        if last and last.out and self.cable((last.netns, last.dev)) != cable:
+            came = ((index, copy) for index, copy in path.copies if self.cable((copy.netns, copy.dev)) == cable)
+            if found := next(came, None):
+                path.items[found[0] :] = [found[1]]
+        path.copies.clear()
+
     def passed_up(self, last: Captured, frame: Captured) -> bool:
         """Tell whether a bridge takes for itself what it has just sent a copy of by a port."""
         return last.out and not frame.out and self.master.get((last.netns, last.dev)) == frame.dev
@@ -120,6 +135,15 @@ class Cabling:
         leaves = frame.dev == bridge or self.master.get((frame.netns, frame.dev)) == bridge
         crosses = bridge and last.netns == frame.netns and frame.out and not last.out and leaves
         return bridge if crosses and (last.netns, bridge) in self.shown else ""
+
+    def hands_on(self, last: Captured, frame: Captured) -> bool:
+        """Tell whether a bridge sends a frame on as if it were its own: it has just asked where its new address is.
+
+        The packet was not routed: it lives as long as before. From then on the neighbour's header is kept, and the
+        frame goes straight to a port. Source: br_nf_pre_routing_finish_bridge() in net/bridge/br_netfilter_hooks.c.
+        """
+        same_life = last.seen is not None and frame.seen is not None and last.seen.packet.ttl == frame.seen.packet.ttl
+        return frame.dev == self.crossed(last, frame) != "" and same_life
 
     def ended_in(self, last: Captured, visit: Traversal) -> bool:
         """Tell whether a visit is that of a frame seen last at a bridge port, where iptables sees it."""
@@ -149,6 +173,7 @@ def packet_paths(world: World, frames: Iterable[Captured], traversals: Iterable[
         mark = frame.seen.mark if frame.seen else Fingerprint("", 0, ())
         path = open_.get(inner.get(mark, mark))
         if path and cabling.copy(path, frame):
+            cabling.keep(path, frame)
             continue
         if path is None or path.at_sockets(frame) or (path.last_frame and not cabling.goes_on(path.last_frame, frame)):
             path = open_[inner.get(mark, mark)] = PacketPath(inner.get(mark, mark), frame.time)
@@ -184,18 +209,17 @@ def _extend(
     cabling: Cabling,
 ) -> None:
     """Add a frame, and the visit before or after it; of a bridge's copies the one that arrives, else the last."""
+    if not frame.out:
+        cabling.follow(path, frame)
     last = path.last_frame
+    if last and last is path.items[-1] and cabling.hands_on(last, frame):
+        return
     if last and cabling.flooded(last, frame):
-        path.copies.append(last)
+        path.copies.append((path.items.index(last), last))
         path.items[-1] = frame
         return
     if last and last is path.items[-1] and last.netns == frame.netns and cabling.passed_up(last, frame):
         path.items.pop()
-    elif path.copies and not frame.out:
-        cable = cabling.cable((frame.netns, frame.dev))
-        came = (copy for copy in path.copies if cabling.cable((copy.netns, copy.dev)) == cable)
-        path.items[-1] = next(came, path.items[-1])
-    path.copies.clear()
     if last and last is path.items[-1] and last.seen and (bridge := cabling.crossed(last, frame)):
         if cabling.macs.get((last.netns, bridge)) == last.mac:  # it was for the bridge, and NAT sends it back
             path.items.append(replace(last, dev=bridge))
