@@ -7,7 +7,7 @@ from dataclasses import replace
 from ipaddress import IPv4Interface
 
 from mcnilib.errors import McniError
-from mcnilib.linux.device.base import Kind
+from mcnilib.linux.device.base import Kind, LinkEnd
 from mcnilib.linux.device.bridge import Bridge
 from mcnilib.linux.device.link import Address, Link
 from mcnilib.linux.device.nic import Physical
@@ -107,9 +107,24 @@ def typed(world: World, *lines: str) -> World:
             changes = {"address": {"mac": match[3]}, "protodown": {"carrier": match[3] == "off"}}
             change = changes.get(match[2]) or {"mtu": int(match[3])}
             world = world.put(_changed(world[name], match[1], **change))
+            if match[2] == "address" and (lower := _tied(world[name].link(match[1]))):
+                world = world.put(_changed(world[lower.netns], _name(world[lower.netns], lower.index), **change))
         else:
             world = do(world, name, command)
     return world
+
+
+def _tied(link: Link) -> LinkEnd | None:
+    """Return the lower device of a child in mode passthru, which has its MAC always.
+
+    Source: macvlan_set_mac_address() in drivers/net/macvlan.c.
+    """
+    child = link.kind.child
+    return child.lower if child and child.takes_all else None
+
+
+def _name(where: Netns, index: int) -> str:
+    return next(link.name for link in where.links if link.index == index)
 
 
 def _learned(where: Netns, station: FdbEntry) -> Netns:
