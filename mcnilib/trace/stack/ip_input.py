@@ -244,7 +244,7 @@ def _deliver(at: Recorder, dev: str) -> Position:
     hook = Hook("INPUT", at, iif=skb.l3mdev or dev)
     if not passes(at, hook):
         return _output(at, hook.sent, dev) if hook.sent else None
-    tunnelled = skb.packet.inner and tunnel.listens(host, skb.packet)
+    tunnelled = skb.packet.inner and not skb.socket and tunnel.listens(host, skb.packet)
     if skb.bad_checksum:
         stage = Stage.TUNNEL if tunnelled else Stage.SOCKET
         at.note(stage, tr("the UDP checksum is wrong"), iif=dev, fate=Fate.DROPPED)
