@@ -57,7 +57,7 @@ def observe(lab: Lab, flow: Flow, listeners: Sequence[Listener], *, ident: int =
         _stop_asking(lab)
     rises = {name: {key: after[name][key] - count for key, count in old.items()} for name, old in before.items()}
     lab.errors += sum(rise.get("IpInNoRoutes", 0) for rise in rises.values())
-    stored = {name: {entry.original for entry in entries} for name, entries in tables}
+    stored = {name: {entry.original for entry in entries if not entry.seen_reply} for name, entries in tables}
     telling = Telling(lab.world, rises, _captured(lab), lab.running(), stored)
     journeys = _journeys(lab, flow, listeners, heard, telling) or (_never_sent(flow, heard),)
     return Trace(journeys, _judge(journeys, heard), tables)

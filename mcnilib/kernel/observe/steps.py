@@ -30,7 +30,7 @@ class Telling:
     """Turns paths into journeys.
 
     `rises` are the counters of the conversation, `frames` what was captured, `running` the devices with a carrier,
-    `stored` the connections of each namespace by what began them.
+    `stored` the unanswered connections of each namespace by what began them.
     """
 
     def __init__(

@@ -146,9 +146,13 @@ class Choice(NamedTuple):
         return IPv4Address(int(low) + (hashed * size >> 32) & WORD)
 
     def _with_free_port(self, wanted: ConnTuple) -> ConnTuple:
-        if (not self.span.port and not self.source) or not wanted.sport:
-            return wanted
+        """Return the tuple with a port that is free; an echo's id is its own port, so any hook may change it.
+
+        Source: nf_nat_l4proto_unique_tuple().
+        """
         echo = wanted.icmp is not None and not self.span.port
+        if not echo and ((not self.span.port and not self.source) or not wanted.sport):
+            return wanted
         low, high = (0, 65535) if echo else _allowed(self.span, self._port(wanted))
         for port in self._ports(self._port(wanted), low, high, wanted.proto):
             drawn = self._with(wanted, port=port)
@@ -179,9 +183,10 @@ class Choice(NamedTuple):
 
     def _with(self, wanted: ConnTuple, *, ip: IPv4Address | None = None, port: int | None = None) -> ConnTuple:
         number = self._port(wanted) if port is None else port
-        if self.source:
-            return replace(wanted, src=ip or wanted.src, sport=number, dport=number if wanted.icmp else wanted.dport)
-        return replace(wanted, dst=ip or wanted.dst, dport=number)
+        sport = number if self.source or wanted.icmp else wanted.sport
+        dport = number if wanted.icmp or not self.source else wanted.dport
+        src, dst = (ip or wanted.src, wanted.dst) if self.source else (wanted.src, ip or wanted.dst)
+        return replace(wanted, src=src, dst=dst, sport=sport, dport=dport)
 
 
 def _allowed(span: NatRange, port: int) -> tuple[int, int]:
