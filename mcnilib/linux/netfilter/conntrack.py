@@ -205,13 +205,13 @@ class Conntrack:
         """Put an existing connection into the table, as `conntrack -I` would."""
         self.confirm(self._add(entry))
 
-    def clashes(self, number: int) -> bool:
+    def clashes(self, number: int, *, answers: bool = False) -> bool:
         """Tell whether another connection has one of a new one's directions: zones kept it from being found.
 
-        Source: __nf_conntrack_confirm().
+        `answers`: ask for the direction of its answers alone. Source: __nf_conntrack_confirm().
         """
         new = self._entries[number]
-        hits = (self._index[key] for key in new.keys if key in self._index)
+        hits = (self._index[key] for key in new.keys[answers:] if key in self._index)
         return any(self._entries[other].zone[reply] == new.zone[reply] for other, reply in hits)
 
     def confirm(self, number: int) -> None:

@@ -125,7 +125,7 @@ class Choice(NamedTuple):
     def _as_before(self, current: ConnTuple) -> ConnTuple | None:
         """Return the tuple itself if it is allowed and free, else with what its source got for another connection."""
         if self.span.has(current.src, current.sport):
-            return current if self._free(current) else None
+            return current if self._free(current) or self._faces_one(current) else None
         for entry in self.table:
             first = entry.original
             same = (first.proto, first.src, first.sport) == (current.proto, current.src, current.sport)
@@ -135,6 +135,16 @@ class Choice(NamedTuple):
                     wanted = self._with(current, ip=got.src, port=got.sport)
                     return wanted if self._free(wanted) else None
         return None
+
+    def _faces_one(self, current: ConnTuple) -> bool:
+        """Tell whether a datagram collides with nothing but a connection the other way, which NAT has not changed.
+
+        One in another zone, of which an answer would not be, counts too. Source: nf_nat_used_tuple_new() (Linux 6.12).
+        """
+        if current.proto != "udp":
+            return False
+        found = self.table.find(current, self.now, self.zone)
+        return found is None or (found[1] and not (self.table[found[0]].snat or self.table[found[0]].dnat))
 
     def _address(self, current: ConnTuple) -> IPv4Address | None:
         """Choose an address by a hash of source and destination; of the source alone when it is persistent."""

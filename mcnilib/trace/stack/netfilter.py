@@ -217,14 +217,17 @@ class Hook:
         if not tracked or not tracked.number or tracked.reply or table[tracked.number].confirmed:
             return True
         if table.clashes(tracked.number):
-            return self._clash()
+            return self._clash(tracked.number)
         table.confirm(tracked.number)
         self._note(tr("connection stored"))
         return True
 
-    def _clash(self) -> bool:
-        """Drop a packet whose connection cannot be stored. Source: nf_ct_resolve_clash(), which helps UDP alone."""
-        if self.skb.packet.proto == "udp":
+    def _clash(self, number: int) -> bool:
+        """Drop a packet whose connection cannot be stored.
+
+        Source: nf_ct_resolve_clash(), which helps UDP alone, and only where no other connection has its answers.
+        """
+        if self.skb.packet.proto == "udp" and not self.host.connections.clashes(number, answers=True):
             host = self.host.name
             raise Unsupported(tr("a new connection of {host} with the addresses and ports of another one", host=host))
         self._note(tr("dropped: another connection has these addresses and ports, in another zone"))
