@@ -136,6 +136,11 @@ class Cabling:
         crosses = bridge and last.netns == frame.netns and frame.out and not last.out and leaves
         return bridge if crosses and (last.netns, bridge) in self.shown else ""
 
+    def at_bridge(self, last: Captured) -> list[Captured]:
+        """Return the frame once more, at the bridge of its port, if it was for the bridge; NAT sends it back."""
+        bridge = self.master.get((last.netns, last.dev), "")
+        return [replace(last, dev=bridge)] if self.macs.get((last.netns, bridge)) == last.mac else []
+
     def hands_on(self, last: Captured, frame: Captured) -> bool:
         """Tell whether a bridge sends a frame on as if it were its own: it has just asked where its new address is.
 
@@ -191,7 +196,7 @@ def _joins(visit: Traversal, paths: Iterable[PacketPath], cabling: Cabling) -> b
     for path in paths:
         last = path.items[-1]
         if isinstance(last, Captured) and cabling.ended_in(last, visit):
-            path.items.append(visit)
+            path.items += [*cabling.at_bridge(last), visit]
             return True
         entered = isinstance(last, Captured) and last.out and (last.netns, last.dev) in cabling.tunnels
         if entered and last.netns == visit.netns and visit.begins == "OUTPUT":
@@ -221,8 +226,7 @@ def _extend(
     if last and last is path.items[-1] and last.netns == frame.netns and cabling.passed_up(last, frame):
         path.items.pop()
     if last and last is path.items[-1] and last.seen and (bridge := cabling.crossed(last, frame)):
-        if cabling.macs.get((last.netns, bridge)) == last.mac:  # it was for the bridge, and NAT sends it back
-            path.items.append(replace(last, dev=bridge))
+        path.items += cabling.at_bridge(last)
         _claim(path, waiting[frame.netns, last.seen.mark, "PREROUTING", bridge])
     outer = last is not None and frame.out and last.seen is not None and last.seen.mark != mark
     if frame.out and (last is None or outer):

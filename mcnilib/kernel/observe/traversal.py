@@ -95,11 +95,12 @@ def _is_over(visit: Traversal | None) -> bool:
 def _passed_up(arrived: list[Traversal], event: TraceEvent, watch: Watch) -> Traversal | None:
     """Return the visit a packet goes on with another number: a bridge showed it to PREROUTING and took it for itself.
 
-    The number is made of the device it came in by, which was the port. Source: nft_trace_init().
+    The number is made of the device it came in by, which was the port; what a rule of INPUT changes is told of only
+    afterwards. Source: nft_trace_init().
     """
     packet, iif = _seen(event).packet, watch.devices.get(event.iif, "")
     for visit in reversed(arrived):
-        same = visit.current.but(ttl=packet.ttl, mark=packet.mark) == packet
+        same = visit.current.but(ttl=packet.ttl, tos=packet.tos, mark=packet.mark) == packet
         if same and (visit.begins, visit.iif) == ("PREROUTING", iif) and not visit.passed:
             return visit
     return None
