@@ -211,7 +211,8 @@ def tell(trace: Trace, depth: str = Depth.HOPS) -> list[str]:
 
 def because(trace: Trace) -> list[str]:
     """Say why the deciding step came to its decision, as far as connection tracking is the reason; then the notes."""
-    more = [_told(reason) for reason in reasons(trace)][any(reason.decides for reason in reasons(trace)) :]
+    first = next((reason for reason in reasons(trace) if reason.decides), None)
+    more = [_told(reason) for reason in reasons(trace) if reason is not first and not reason.aside]
     return [*([] if trace.outcome.works else _reasons(trace)), *more, *trace.notes]
 
 

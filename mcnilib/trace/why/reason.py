@@ -34,6 +34,7 @@ class Reason:
     decides: bool = False  # without it the conversation would have come out otherwise
     origin: Origin | None = None  # who wrote the line, and why
     command: str = ""  # what prints the line, where its kind does not tell
+    aside: bool = False  # told beside its step only, unless it decides
 
     @property
     def evidence(self) -> str:

@@ -46,7 +46,7 @@ class NearMiss:
     @property
     def reason(self) -> str:
         """What the packet has, and what the rule asks for; which line changed it, where the condition held before."""
-        says, changed = self.failed.why_not(self.packet, self.at), self._changed
+        says, changed = self.failed.why_not(self.packet, self.at), self.changed
         if changed is None:
             return says
         line = in_short(changed.line) if isinstance(changed.line, ChainRule) else changed.evidence
@@ -60,7 +60,18 @@ class NearMiss:
         )
 
     @property
-    def _changed(self) -> Step | None:
+    def held(self) -> int:
+        """How many conditions of the rule the packet met."""
+        return len([match for match in self.rule.matches if not isinstance(match, Comment)]) - 1
+
+    @property
+    def table_without(self) -> Table:
+        """The table in which the rule does not ask for what failed."""
+        matches = tuple(match for match in self.rule.matches if match is not self.failed)
+        return with_rule(self.table, self.rule, replace(self.rule, matches=matches))
+
+    @property
+    def changed(self) -> Step | None:
         """The line after which the condition no longer held, of those that the packet met in this namespace."""
         test = self.failed.test()
         steps = [step for step in self.journey.steps[: self.index] if step.netns == self.netns]
@@ -69,20 +80,22 @@ class NearMiss:
 
     def mended(self, world: World) -> World:
         """Return the world in which the rule does not ask for what failed."""
-        matches = tuple(match for match in self.rule.matches if match is not self.failed)
-        mended = _with_rule(self.table, self.rule, replace(self.rule, matches=matches))
-        netns = world[self.netns]
-        nft, legacy = (
-            tuple(mended if table is self.table else table for table in tables)
-            for tables in (netns.ip4.tables, netns.ip4.legacy)
-        )
-        return world.put(netns.with_ip4(tables=nft, legacy=legacy))
+        return with_table(world, self.netns, self.table, self.table_without)
 
 
-def _with_rule(table: Table, old: ChainRule, new: ChainRule) -> Table:
+def with_rule(table: Table, old: ChainRule, *new: ChainRule) -> Table:
+    """Return a table with other rules, or none, in place of one."""
     chain = table.chain(old.chain)
-    changed = replace(chain, rules=tuple(new if rule == old else rule for rule in chain.rules))
+    rules = tuple(other for rule in chain.rules for other in (new if rule == old else (rule,)))
+    changed = replace(chain, rules=rules)
     return Table(table.name, tuple(changed if one is chain else one for one in table.chains))
+
+
+def with_table(world: World, netns: str, old: Table, new: Table) -> World:
+    """Return a world in which a namespace has another table of iptables in place of one."""
+    ip4 = world[netns].ip4
+    nft, legacy = (tuple(new if one is old else one for one in tables) for tables in (ip4.tables, ip4.legacy))
+    return world.put(world[netns].with_ip4(tables=nft, legacy=legacy))
 
 
 def in_short(rule: ChainRule) -> str:
@@ -91,7 +104,7 @@ def in_short(rule: ChainRule) -> str:
     return " ".join([f"-A {rule.chain}", *told, *([str(rule.target)] if rule.target else [])])
 
 
-class _Standing(NamedTuple):
+class HookEntrance(NamedTuple):
     """Where a packet stood when it came to a table at a hook, and what matched there from then on."""
 
     packet: Packet
@@ -103,7 +116,7 @@ class _Standing(NamedTuple):
 _SENT = (Stage.ARP, Stage.DEVICE, Stage.TUNNEL)
 
 
-def _standing(netns: Netns, steps: Sequence[tuple[int, Step]], hook: str, table: str) -> _Standing | None:
+def entrance_at(netns: Netns, steps: Sequence[tuple[int, Step]], hook: str, table: str) -> HookEntrance | None:
     """Return how a packet came to a table at a hook of a visit; None where it did not, or nobody knows."""
     matched = tuple(
         (index, step)
@@ -112,13 +125,15 @@ def _standing(netns: Netns, steps: Sequence[tuple[int, Step]], hook: str, table:
     )
     if matched:
         index, first = matched[0]
-        return _Standing(first.before, first.context, matched, index) if first.context else None
-    came = steps[0][1].iif
+        return HookEntrance(first.before, first.context, matched, index) if first.context else None
+    came = next((step.iif for _, step in steps if step.iif), "")
     sent = next(((index, step) for index, step in steps if step.stage in _SENT), None)
     if hook == "POSTROUTING" and sent:
-        return _Standing(sent[1].before, _context(netns, steps, hook, came, sent[1].oif), (), sent[0])
+        return HookEntrance(sent[1].before, _context(netns, steps, hook, came, sent[1].oif), (), sent[0])
     if hook == "PREROUTING" and came:
-        return _Standing(steps[0][1].before, _context(netns, steps, hook, came, ""), (), steps[0][0])
+        return HookEntrance(steps[0][1].before, _context(netns, steps, hook, came, ""), (), steps[0][0])
+    if hook == "OUTPUT" and sent and not came:
+        return HookEntrance(steps[0][1].after, _context(netns, steps, hook, "", sent[1].oif), (), steps[0][0])
     return None
 
 
@@ -145,20 +160,20 @@ def near_misses(world: World, journey: Journey, table: str, hooks: Sequence[str]
         netns = world[name]
         for hook, known in product(hooks, (table, f"{LEGACY}{table}")):
             rules = netns.ip4.by_name.get(known)
-            standing = _standing(netns, steps, hook, known) if rules and hook in rules.by_name else None
-            if rules and standing:
-                yield from _missed(journey, name, rules, hook, standing)
+            entrance = entrance_at(netns, steps, hook, known) if rules and hook in rules.by_name else None
+            if rules and entrance:
+                yield from _missed(journey, name, rules, hook, entrance)
 
 
-def _missed(journey: Journey, netns: str, table: Table, hook: str, standing: _Standing) -> Iterator[NearMiss]:
-    for rule, packet, index in _passed(table, hook, standing):
-        if failed := _only_failed(rule, packet, standing.at):
-            yield NearMiss(journey, index, netns, table, rule, failed, packet, standing.at)
+def _missed(journey: Journey, netns: str, table: Table, hook: str, entrance: HookEntrance) -> Iterator[NearMiss]:
+    for rule, packet, index in _passed(table, hook, entrance):
+        if failed := _only_failed(rule, packet, entrance.at):
+            yield NearMiss(journey, index, netns, table, rule, failed, packet, entrance.at)
 
 
-def _passed(table: Table, hook: str, standing: _Standing) -> Iterator[tuple[ChainRule, Packet, int]]:
+def _passed(table: Table, hook: str, entrance: HookEntrance) -> Iterator[tuple[ChainRule, Packet, int]]:
     """Yield the rules that were tried in vain, each with the packet as it was then: the walk as the steps tell it."""
-    packet, at, matched, index = standing
+    packet, at, matched, index = entrance
     waiting = list(matched)
     callers: list[Iterator[ChainRule]] = []
     rules = iter(table.by_name[hook].candidates(packet, at))
