@@ -13,7 +13,9 @@ from mcnilib.trace.flow import Flow, Listener
 from mcnilib.world.world import World
 
 SERVICE, ROUTER = IPv4Address("172.30.0.41"), IPv4Address("10.0.1.1")
-TRACKS = "sysctl net.ipv4.vs.conntrack 1\n"
+B = IPv4Address("10.0.2.2")
+TRACKS, REFUSES = "sysctl net.ipv4.vs.conntrack 1\n", "sysctl net.ipv4.vs.nat_icmp_send 1\n"
+CALM = "".join(f"sysctl net.ipv4.vs.{name} 1\n" for name in ("drop_entry", "drop_packet", "secure_tcp"))
 
 
 class IpvsCase(NamedTuple):
@@ -64,6 +66,7 @@ STATEFUL = chains("filter", "FORWARD -m conntrack --ctstate RELATED,ESTABLISHED 
 NO_INVALID = chains("filter", "FORWARD -m conntrack --ctstate INVALID -j DROP")
 MASQUERADE = chains("nat", "POSTROUTING -m conntrack --ctstate NEW -j MASQUERADE")
 WORKS, TIMES_OUT, REFUSED, LOST = "connected", "connect times out", "connection refused", "lost"
+ONE_WAY = "delivered one way only"
 
 CASES = {
     "one server": IpvsCase(ONE, WORKS, "10.0.1.2"),
@@ -127,6 +130,23 @@ CASES = {
     "OUTPUT drops the server": IpvsCase(ONE, TIMES_OUT, tables=chains("filter", "OUTPUT -d 10.0.2.2 -j DROP")),
     "FORWARD sees the server": IpvsCase(ONE, TIMES_OUT, "10.0.1.2", tables=chains("filter", "FORWARD -s 10.0.2.2 -j DROP")),
     "FORWARD sees no request": IpvsCase(ONE, WORKS, "10.0.1.2", tables=chains("filter", "FORWARD -d 10.0.2.2 -j DROP")),
+    "a server asked by itself": IpvsCase(ONE, WORKS, "10.0.1.2", to=B, port=8080),
+    "a server asked by itself, refused its answer": IpvsCase(ONE, TIMES_OUT, "10.0.1.2", state=REFUSES, to=B, port=8080),
+    "a server asked by itself, refused its answer, udp": IpvsCase(
+        UDP, ONE_WAY, "10.0.1.2", state=REFUSES, to=B, port=8080, proto="udp"
+    ),
+    "another protocol's server is refused nothing": IpvsCase(
+        ONE, WORKS, "10.0.1.2", state=REFUSES, to=B, port=8080, proto="udp"
+    ),
+    "a marked service's server, refused its answer": IpvsCase(
+        service("10.0.2.2:8080", name="-f 7"), ONE_WAY, "10.0.1.2", state=REFUSES, to=B, port=8080, proto="udp"
+    ),
+    "a server that nobody listens on may refuse": IpvsCase(ONE, REFUSED, "10.0.1.2", state=REFUSES, to=B, port=8080, listeners=()),
+    "the router is a server, and refused its own answer": IpvsCase(
+        service("10.0.1.1:8080"), TIMES_OUT, "10.0.1.2", state=REFUSES, to=ROUTER, port=8080, listeners=("r",)
+    ),
+    "known connections are refused nothing": IpvsCase(ONE, WORKS, "10.0.1.2", state=TRACKS + REFUSES),
+    "defences that memory shortage would start": IpvsCase(ONE, WORKS, "10.0.1.2", state=TRACKS + CALM),
     "POSTROUTING sees the service answer": IpvsCase(
         ONE, TIMES_OUT, "10.0.1.2", tables=chains("mangle", "POSTROUTING -s 172.30.0.41 -j DROP")
     ),

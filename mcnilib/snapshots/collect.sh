@@ -36,7 +36,10 @@ ipv4='fib_multipath_hash_fields fib_multipath_hash_policy fib_multipath_use_neig
     tcp_min_snd_mss tcp_mtu_probing tcp_no_metrics_save tcp_orphan_retries tcp_retries[12] tcp_rfc1337 tcp_rto_max_ms
     tcp_rto_min_us tcp_sack tcp_syn_linear_timeouts tcp_syn_retries tcp_synack_retries tcp_syncookies tcp_timestamps
     tcp_tw_reuse tcp_window_scaling udp_early_demux udp_l3mdev_accept
-    vs[.]conn_reuse_mode vs[.]conntrack vs[.]expire_nodest_conn vs[.]expire_quiescent_template vs[.]snat_reroute'
+    vs[.]am_droprate vs[.]amemthresh vs[.]backup_only vs[.]cache_bypass vs[.]conn_reuse_mode vs[.]conntrack
+    vs[.]drop_entry vs[.]drop_packet vs[.]expire_nodest_conn vs[.]expire_quiescent_template vs[.]ignore_tunneled
+    vs[.]nat_icmp_send vs[.]pmtu_disc vs[.]run_estimation vs[.]schedule_icmp vs[.]secure_tcp vs[.]sloppy_sctp
+    vs[.]sloppy_tcp vs[.]snat_reroute'
 conntrack='acct buckets checksum count events expect_max generic_timeout gre_timeout gre_timeout_stream helper
     icmp_timeout log_invalid max sctp_timeout_[a-z_]+ tcp_be_liberal tcp_ignore_invalid_rst tcp_loose tcp_max_retrans
     tcp_timeout_[a-z_]+ udp_timeout udp_timeout_stream'

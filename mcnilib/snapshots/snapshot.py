@@ -16,7 +16,18 @@ from mcnilib.language import listed, tr, trn
 from mcnilib.linux.netfilter.conntrack import Entry, parse_connections
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import is_large
-from mcnilib.linux.sysctl import CONF, FORWARD, GLOBAL, KERNEL_DEFAULT, NETFILTER, OF_SIZES, Setting, conf_key, stored
+from mcnilib.linux.sysctl import (
+    CONF,
+    FORWARD,
+    GLOBAL,
+    KERNEL_DEFAULT,
+    NETFILTER,
+    OF_SIZES,
+    VS,
+    Setting,
+    conf_key,
+    stored,
+)
 from mcnilib.linux.text import check_text, names_of, nearest, not_there
 from mcnilib.linux.unmodelled import Gap, unreadable
 from mcnilib.snapshots.archive import Texts, snapshots_in
@@ -42,8 +53,12 @@ _Ask = Callable[[World], Trace]
 
 _UNASKED = ("accept_redirects", "send_redirects")
 """Off where they are not listed (`mcnilib.trace.stack.icmp`)."""
-_ELSEWHERE = (FORWARD, "net.ipv4.icmp_errors_use_inbound_ifaddr", NETFILTER + "acct", NETFILTER + "log_invalid")
-"""Asked as `forwarding`; and what decides only which address an ICMP error comes from, what is counted or logged."""
+_ELSEWHERE = (
+    *(FORWARD, "net.ipv4.icmp_errors_use_inbound_ifaddr", NETFILTER + "acct", NETFILTER + "log_invalid"),
+    VS + "backup_only",
+)
+"""Asked as `forwarding`; and what decides only which address an ICMP error comes from, what is counted or logged, what
+IPVS does as the backup of another machine."""
 _SWITCHES = (
     *(name for name in CONF if name not in _UNASKED),
     *(key for key, (default, _) in GLOBAL.items() if default in ("0", "1") and key not in _ELSEWHERE),
@@ -331,6 +346,8 @@ def assumed(world: World, trace: Trace, ask: _Ask, granted: Collection[str] = ()
 
 def _turned(netns: Netns, name: str) -> Netns:
     """Return a namespace in which a setting has the other value wherever nobody gave it; itself where it was given."""
+    if name.startswith(VS) and not netns.ip4.ipvs:
+        return netns
     keys = [conf_key(name, dev) for dev in ("all", *(link.name for link in netns.links))] if name in CONF else [name]
     lines = [stored(netns.settings, key) for key in keys]
     stricter = _STRICTER.get(name)

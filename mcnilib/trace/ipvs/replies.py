@@ -9,12 +9,15 @@ from dataclasses import replace
 
 from mcnilib.language import tr
 from mcnilib.linux.netfilter.hooks import HookEntry
+from mcnilib.linux.netfilter.iptables.target.verdict import Reject
 from mcnilib.linux.netfilter.ipvs.connection import IpvsConnection
+from mcnilib.linux.netfilter.ipvs.service import real_server_of
 from mcnilib.linux.packet import Packet
 from mcnilib.linux.sysctl import VS
 from mcnilib.trace.ipvs.conntrack import sync_conntrack
 from mcnilib.trace.ipvs.point import IpvsPoint, quoted_by
-from mcnilib.trace.trace import Stage
+from mcnilib.trace.ipvs.settings import asks
+from mcnilib.trace.trace import Fate, Stage
 
 
 def rewrite_reply(at: IpvsPoint, entry: HookEntry) -> bool:
@@ -23,7 +26,7 @@ def rewrite_reply(at: IpvsPoint, entry: HookEntry) -> bool:
         return True
     found = _error(at) if at.skb.packet.icmp else _answer(at)
     if found is None:
-        return True
+        return not _refused(at)
     connection, after = found
     at.log.note(
         Stage.IPVS, tr("answers as {service}", service=connection.server.service), after, line=connection.server
@@ -33,6 +36,20 @@ def rewrite_reply(at: IpvsPoint, entry: HookEntry) -> bool:
         return False
     at.skb.ipvs = True
     sync_conntrack(at, connection, request=False)
+    return True
+
+
+def _refused(at: IpvsPoint) -> bool:
+    """Tell a real server that IPVS knows no connection of what it sends, where it is set so; what is sent ends here."""
+    packet = at.skb.packet
+    resets = packet.tcp is not None and "RST" in packet.tcp.flags
+    if resets or packet.proto not in ("tcp", "udp") or not asks(at, "nat_icmp_send"):
+        return False
+    server = real_server_of(at.host.netns.ip4.ipvs, packet)
+    if server is None or not at.host.flag(VS + "nat_icmp_send"):
+        return False
+    at.log.note(Stage.IPVS, tr("of no connection that IPVS knows"), line=server, iif=at.iif, fate=Fate.REJECTED)
+    at.rejected = Reject("icmp-port-unreachable")
     return True
 
 

@@ -22,7 +22,11 @@ from mcnilib.linux.routing.route import Query, RouteType
 from mcnilib.linux.sysctl import VS
 from mcnilib.trace.ipvs.conntrack import is_stored, sync_conntrack
 from mcnilib.trace.ipvs.point import IpvsPoint, quoted_by
+from mcnilib.trace.ipvs.settings import asks, refuse, refuse_unusual
 from mcnilib.trace.trace import Fate, Stage
+
+KNOWN = ("tcp", "udp", "sctp", "ah", "esp")
+"""Protocols that IPVS may know, beside errors in ICMP about these."""
 
 
 def take_request(at: IpvsPoint, entry: HookEntry) -> bool:
@@ -33,6 +37,9 @@ def take_request(at: IpvsPoint, entry: HookEntry) -> bool:
     if packet.icmp:
         return _take_error(at)
     if at.name == "FORWARD":
+        return True
+    if packet.proto not in KNOWN:
+        refuse(at, "ignore_tunneled")  # what is in the packet would be none of IPVS's
         return True
     connection = at.host.virtual.from_client(packet, at.now)
     if connection and packet.tcp and "SYN" in packet.tcp.flags and _begins_anew(at, connection):
@@ -61,13 +68,18 @@ def _scheduled(at: IpvsPoint) -> tuple[IpvsConnection | None, bool]:
     Source: tcp_conn_schedule(), udp_conn_schedule(), ip_vs_schedule(), ip_vs_leave().
     """
     packet, host = at.skb.packet, at.host
-    if packet.tcp and ("SYN" not in packet.tcp.flags or "RST" in packet.tcp.flags):
+    if packet.tcp and ("RST" in packet.tcp.flags or ("SYN" not in packet.tcp.flags and not asks(at, "sloppy_tcp"))):
         return None, False
     service = _service_of(at)
     if service is None:
         return None, False
+    if packet.tcp and "SYN" not in packet.tcp.flags:
+        refuse(at, "sloppy_tcp")
+    refuse_unusual(at)
     server = schedule(service, packet, host.virtual, host.chance, at.now, host.name)
     if server is None:
+        if service.mark:
+            refuse(at, "cache_bypass")
         at.log.note(
             Stage.IPVS, tr("no server of {service} takes connections", service=service.name),
             line=service, iif=at.iif, fate=Fate.REJECTED,
@@ -103,6 +115,8 @@ def _take_error(at: IpvsPoint) -> bool:
     icmp, quoted, turned = error
     connection = at.host.virtual.from_client(turned, at.now)
     if connection is None:
+        if any(service.takes(turned.but(mark=packet.mark)) for service in at.host.netns.ip4.ipvs):
+            refuse(at, "schedule_icmp")
         return True
     server = connection.server.address
     about = quoted.but(src=server, sport=connection.dport)

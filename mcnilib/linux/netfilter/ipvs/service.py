@@ -104,6 +104,16 @@ def arranged(services: Iterable[VirtualServer]) -> tuple[VirtualServer, ...]:
     )
 
 
+def real_server_of(services: Iterable[VirtualServer], packet: Packet) -> RealServer | None:
+    """Return the masqueraded server that sent a packet, by address, port and protocol; None for others.
+
+    Source: ip_vs_has_real_service() in net/netfilter/ipvs/ip_vs_ctl.c (Linux 6.1).
+    """
+    sender, proto = (packet.src, packet.sport, "-m"), packet.proto
+    servers = (x for service in services if service.mark or service.proto == proto for x in service.servers)
+    return next((x for x in servers if (x.address, x.port, x.forwarding) == sender), None)
+
+
 def _signed(address: IPv4Address) -> int:
     return (int(address) ^ 1 << 31) - (1 << 31)
 
