@@ -125,7 +125,13 @@ class TooBig(NamedTuple):
     told: bool  # whether the sender gets an ICMP error about it
 
 
-What = NoWay | Tunnelled | Told | Missing | Asked | Framed | Handed | Stays | TooBig
+class HasSocket(NamedTuple):
+    """What happened: a packet that would be passed on is for a socket of the machine already; no counter rises."""
+
+    port: int
+
+
+What = NoWay | Tunnelled | Told | Missing | Asked | Framed | Handed | Stays | TooBig | HasSocket
 """What happened in a step, for programs: none of them reads the sentence, which is for people."""
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from mcnilib.linux.packet import Packet
-from mcnilib.trace.trace import Fate, Journey, Stage, Stays, Step, Tunnelled
+from mcnilib.trace.trace import Fate, HasSocket, Journey, Stage, Stays, Step, Tunnelled
 
 UNCOUNTED = ("prohibit", "unreachable")
 """Types of routes that send an ICMP error and raise no counter. Source: ip_error() in net/ipv4/route.c."""
@@ -176,9 +176,9 @@ def _asked_by_bridge(steps: Sequence[Step]) -> bool:
 def _silent(step: Step, *, forwarded: bool) -> bool:
     """Tell whether the kernel counts such an end nowhere: a blackhole, or a source that cannot be but for rp_filter.
 
-    Source: ip_route_input_slow() in net/ipv4/route.c, __fib_validate_source() in net/ipv4/fib_frontend.c.
+    Source: ip_route_input_slow() in net/ipv4/route.c, __fib_validate_source() in net/ipv4/fib_frontend.c, ip_forward().
     """
-    if step.stage is Stage.DEVICE and _lost(step):
+    if (step.stage is Stage.DEVICE and _lost(step)) or isinstance(step.what, HasSocket):
         return True
     if step.stage is Stage.ROUTE and forwarded:
         uncounted = getattr(step.line, "type", "") in UNCOUNTED or getattr(step.line, "action", "") == "prohibit"

@@ -33,7 +33,7 @@ from mcnilib.trace.stack.icmp import accept_redirect, icmp_send, passes, route_e
 from mcnilib.trace.stack.ip_output import leave, refuse_lo_down
 from mcnilib.trace.stack.netfilter import Hook
 from mcnilib.trace.stack.recorder import Recorder
-from mcnilib.trace.trace import Fate, NoWay, Stage, Tunnelled
+from mcnilib.trace.trace import Fate, HasSocket, NoWay, Stage, Tunnelled
 from mcnilib.trace.transport.socket_lookup import refused, route_out
 
 CODES = {"ENETUNREACH": (3, 0), "EHOSTUNREACH": (3, 1), "EACCES": (3, 13)}
@@ -274,7 +274,7 @@ def _forward(at: Recorder, dev: str, decision: Decision) -> Position:
     _note_route(at, decision, _FORWARDED, dev)
     if skb.socket or at.host.has_connection(skb.packet, dev):
         lost = tr("it is for a socket here, and no route of type local brings it there: it is not forwarded")
-        at.note(Stage.FORWARDING, lost, iif=dev, fate=Fate.DROPPED)
+        at.note(Stage.FORWARDING, lost, iif=dev, fate=Fate.DROPPED, what=HasSocket(skb.packet.dport))
         return None
     if skb.packet.ttl <= 1:
         at.note(Stage.FORWARDING, tr("TTL used up"), iif=dev, fate=Fate.DROPPED)
