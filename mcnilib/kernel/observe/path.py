@@ -150,6 +150,15 @@ class Cabling:
         same_life = last.seen is not None and frame.seen is not None and last.seen.packet.ttl == frame.seen.packet.ttl
         return frame.dev == self.crossed(last, frame) != "" and same_life
 
+    def readdressed(self, last: Captured, frame: Captured) -> bool:
+        """Tell whether a bridge takes what came in by a port for another: DNAT sends it elsewhere, so it is routed.
+
+        Source: br_nf_pre_routing_finish() in net/bridge/br_netfilter_hooks.c.
+        """
+        bridge = (frame.netns, self.master.get((last.netns, last.dev)))
+        up = not last.out and not frame.out and (frame.netns, frame.dev) == bridge and last.netns == frame.netns
+        return up and bridge in self.shown and last.mac != frame.mac
+
     def ended_in(self, last: Captured, visit: Traversal) -> bool:
         """Tell whether a visit is that of a frame seen last at a bridge port, where iptables sees it."""
         bridge = self.master.get((last.netns, last.dev))
@@ -231,7 +240,8 @@ def _extend(
     outer = last is not None and frame.out and last.seen is not None and last.seen.mark != mark
     if frame.out and (last is None or outer):
         _claim(path, waiting[frame.netns, mark, "OUTPUT", ""])
-    path.items.append(frame)
+    if not (last and last is path.items[-1] and cabling.readdressed(last, frame)):
+        path.items.append(frame)
     if not frame.out:
         _claim(path, waiting[frame.netns, mark, "PREROUTING", frame.dev])
 

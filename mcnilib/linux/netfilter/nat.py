@@ -137,14 +137,15 @@ class Choice(NamedTuple):
         return None
 
     def _faces_one(self, current: ConnTuple) -> bool:
-        """Tell whether a datagram collides with nothing but a connection the other way, which NAT has not changed.
+        """Tell whether a datagram collides only with a connection the other way round, which NAT has not changed.
 
-        One in another zone, of which an answer would not be, counts too. Source: nf_nat_used_tuple_new() (Linux 6.12).
+        Source: nf_nat_used_tuple_new() (Linux 6.12; as mended in 6.18).
         """
         if current.proto != "udp":
             return False
-        found = self.table.find(current, self.now, self.zone)
-        return found is None or (found[1] and not (self.table[found[0]].snat or self.table[found[0]].dnat))
+        found = self.table.find(current, self.now, self.zone) or self.table.find(current.inverse(), self.now, self.zone)
+        other = self.table[found[0]] if found else None
+        return other is None or (other.original == current.inverse() and not (other.snat or other.dnat))
 
     def _address(self, current: ConnTuple) -> IPv4Address | None:
         """Choose an address by a hash of source and destination; of the source alone when it is persistent."""

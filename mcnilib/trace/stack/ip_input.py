@@ -93,7 +93,7 @@ def _route_in(at: Recorder, link: Link, *, changed: bool) -> Position:
     skb.local = local = decision.route.type is RouteType.LOCAL
     if not local and not _forwards(at, dev):
         return None
-    if dev != "lo" and not _source_is_valid(at, dev, "" if local else decision.route.dev):
+    if (changed or dev != "lo") and not _source_is_valid(at, dev, "" if local else decision.route.dev):
         return None
     if local:
         return _deliver(at, dev)

@@ -202,7 +202,7 @@ class Hook:
     def track(self, entry: HookEntry) -> bool:
         """Look up the packet's connection, or begin one."""
         skb, host = self.skb, self.host
-        if not (skb.tracked and skb.tracked.state):
+        if not (skb.tracked and skb.tracked.state) or skb.tracked.state is ConnState.INVALID:  # an entry, on loopback
             zone = self.zone(skb.packet) if self.zone else DEFAULT_ZONE
             tracked = skb.tracked = host.connections.track(skb.packet, self.now, zone)
             why = tracked.complaint  # of the kernel, which is not translated, or a marked sentence
