@@ -27,7 +27,7 @@ from mcnilib.show.html.table import Row, failure, rows, table_html
 from mcnilib.show.html.timeline import timeline_html
 from mcnilib.show.picture.story_picture import picture_of, plan_for
 from mcnilib.show.picture.svg import to_svg
-from mcnilib.trace.explain import course_difference, difference
+from mcnilib.trace.explain import course_difference
 from mcnilib.trace.trace import Trace
 
 Shown = dict[str, Any]
@@ -119,7 +119,7 @@ class View:
 
     def _difference(self, beside: View) -> Html:
         here, there = (self.story.world(settings) for settings in (beside.settings, self.settings))
-        lines = state_changes_html(here, there, difference(beside.trace, self.trace))
+        lines = state_changes_html(here, there, course_difference(beside.trace, self.trace))
         told = course_html(beside.trace, self.trace, RUN_NAMES)
         return joined(told, Html(folded(tr("Which lines of state differ: - only in A, + only in B"), lines)))
 

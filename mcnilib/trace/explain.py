@@ -358,10 +358,11 @@ def _as_large(trace: Trace, large: Trace) -> Trace:
 
 
 def parting(one: Trace, other: Trace) -> str:
-    """Say in which step two conversations part first."""
-    parted = difference(one, other)
-    if parted:
+    """Say in which step two conversations go apart, or what else differs where all goes the same way."""
+    if parted := course_difference(one, other):
         return tr("First difference: {difference}", difference=parted)
+    if parted := difference(one, other):
+        return tr("Every packet goes the same way to the same end; another decision: {difference}", difference=parted)
     return tr("No step differs: these lines do not matter here.")
 
 

@@ -7,15 +7,17 @@ import re
 import struct
 
 import pytest
+from show_examples import text_of
 
 from mcnilib.language import PSEUDO
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.scenarios.scenario import neighbours
-from mcnilib.show.html.table import rows
+from mcnilib.show.html.table import failure, rows
 from mcnilib.show.picture.story_picture import _picture, crowded, plan_for
 from mcnilib.show.widgets.panel import Panel
 from mcnilib.show.widgets.quiz import QuizError, predict
 from mcnilib.show.widgets.trace_view import Stepper
+from mcnilib.trace.trace import DEPTHS
 
 STORY = scenario("7")
 
@@ -112,6 +114,21 @@ def test_what_one_click_may_bring_is_prepared_while_the_kernel_is_idle(monkeypat
     hits = _picture.cache_info().hits
     panel.controls["be_liberal"].value = True
     assert _picture.cache_info().hits > hits
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_a_button_leads_to_where_it_fails(depth) -> None:
+    panel = Panel(STORY, STORY.start())
+    stepper = panel.view.stepper
+    panel.view.depth.value = depth
+    stepper.lost.click()
+    assert stepper.at == failure(STORY.run(STORY.start()))
+    assert "--ctstate INVALID -j DROP" in text_of(panel.view.state.value)
+
+
+def test_a_conversation_that_works_has_no_such_button() -> None:
+    panel = Panel(STORY, STORY.start().but(be_liberal=True, kube_proxy="1.30", restarted=True))
+    assert panel.view.stepper.lost.layout.display == "none"
 
 
 def test_the_picture_does_not_wait_for_the_tables():

@@ -14,7 +14,7 @@ from mcnilib.notebook import side_by_side
 from mcnilib.scenarios import all_scenarios, scenario
 from mcnilib.scenarios.scenario import neighbours
 from mcnilib.show.html.diff import changed_state
-from mcnilib.trace.explain import course_difference, difference
+from mcnilib.trace.explain import course_difference
 
 STORY = scenario("7")
 CURE = {"kube_proxy": "1.30", "be_liberal": True, "restarted": True}
@@ -45,6 +45,17 @@ def test_the_lines_of_state_that_differ_are_listed_once(toggles: dict[str, objec
     assert changed_state(STORY.world(left), STORY.world(right)) == differs
 
 
+def test_a_decision_that_changes_neither_way_nor_end_is_no_first_difference() -> None:
+    pair = side_by_side(scenario("macvlan-to-calico-same-node"), kube_proxy="1.22")
+    assert "Every packet goes the same way to the same end in both." in pair.difference.value
+    assert "On the way packet 1 meets another decision" in pair.difference.value
+    assert not any("irst difference" in line for line in pair.lines())
+    assert any(line.startswith("every packet goes the same way to the same end; ") for line in pair.lines())
+    assert [side.picture.value for side in pair.columns] == [
+        side.picture.svg(drawing) for side, drawing in zip(pair.columns, pair.drawings(marked=False), strict=True)
+    ]
+
+
 def test_two_equal_runs_say_so() -> None:
     pair = side_by_side(STORY)
     assert "No step differs" in pair.difference.value
@@ -73,7 +84,7 @@ def test_where_two_runs_part_both_pictures_say_so(story) -> None:
     start = story.start()
     for other in neighbours(story, start):
         traces = story.run(start), story.run(other)
-        parted = course_difference(*traces) or difference(*traces)
+        parted = course_difference(*traces)
         if parted is None:
             continue
         (name,) = [o.attribute for o in story.options() if getattr(other, o.attribute) != getattr(start, o.attribute)]

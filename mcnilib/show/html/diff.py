@@ -1,4 +1,5 @@
-"""Where two runs part, as HTML: the first step that differs, and the lines of state that differ."""
+"""Where two runs part, as HTML: the first step that takes a packet elsewhere or ends it, and the lines of state that
+differ."""
 
 from __future__ import annotations
 
@@ -56,16 +57,16 @@ def _changes(mine: str, theirs: str) -> Iterator[ChangedLine]:
             yield from (("+", line.strip()) for line in b[b1:b2])
 
 
-def difference_html(parted: Difference | None, names: tuple[str, str]) -> Html:
-    """Tell the first step in which two runs differ, once for each of them."""
+def detail_html(parted: Difference | None, names: tuple[str, str]) -> Html:
+    """Tell of two runs that go the same way where else they decide otherwise first, once for each of them."""
     if parted is None:
         return element(
             "p", element("b", tr("No step differs:")), " ", tr("every packet meets the same decisions in both.")
         )
     sides = zip(names, (parted.here, parted.there), strict=True)
     steps = (joined(element("dt", element("b", name)), element("dd", _step(step))) for name, step in sides)
-    head = tr("The first difference: packet {number}", number=parted.journey)
-    return joined(element("p", element("b", head)), element("dl", *steps))
+    text = tr("On the way packet {number} meets another decision; its way and its end stay:", number=parted.journey)
+    return joined(element("p", element("b", text)), element("dl", *steps))
 
 
 def _step(step: Step | None) -> str:

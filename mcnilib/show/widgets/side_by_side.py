@@ -19,7 +19,7 @@ from mcnilib.show.html.diff import (
     RUN_NAMES,
     changed_state,
     course_html,
-    difference_html,
+    detail_html,
     differing_names,
     first_steps,
     state_changes_html,
@@ -115,14 +115,22 @@ class SideBySide(PanelFrame):
         return first, second
 
     def _parted(self) -> Difference | None:
-        """Return where a packet goes elsewhere or ends otherwise; where none does, the first step that differs."""
-        traces = self._traces()
-        return course_difference(*traces) or difference(*traces)
+        """Return where a packet goes elsewhere or ends otherwise first; None where none does."""
+        return course_difference(*self._traces())
 
     def _told(self) -> Html:
         traces = self._traces()
         told = course_html(*traces, RUN_NAMES)
-        return told if course_difference(*traces) else joined(told, difference_html(difference(*traces), RUN_NAMES))
+        return told if self._parted() else joined(told, detail_html(difference(*traces), RUN_NAMES))
+
+    def _difference_line(self) -> str:
+        if parted := self._parted():
+            return tr("first difference: {difference}", difference=parted)
+        if parted := difference(*self._traces()):
+            return tr(
+                "every packet goes the same way to the same end; another decision: {difference}", difference=parted
+            )
+        return tr("no step differs")
 
     def show_error(self, problem: Exception) -> None:
         """Say below what is wrong, and show nothing else: it would tell of other settings."""
@@ -141,9 +149,8 @@ class SideBySide(PanelFrame):
 
     def lines(self) -> list[str]:
         """Tell the comparison in words."""
-        parted = self._parted()
         printed = [f"{name}: {verdict(trace)}" for name, trace in zip(self.names(), self._traces(), strict=True)]
-        printed.append(tr("first difference: {difference}", difference=parted) if parted else tr("no step differs"))
+        printed.append(self._difference_line())
         for file, changes in changed_state(*map(self.story.world, self.settings)).items():
             printed += [f"{file}: {sign} {line}" for sign, line in changes[:MOST_CHANGES]]
             more = len(changes) - MOST_CHANGES

@@ -28,7 +28,7 @@ from mcnilib.show.html.markup import (
 )
 from mcnilib.show.html.outcome import verdict_html
 from mcnilib.show.html.state import state_html
-from mcnilib.show.html.table import DEPTH_LABELS, rows, table_html
+from mcnilib.show.html.table import DEPTH_LABELS, failure, rows, table_html
 from mcnilib.show.picture.drawing import Drawing
 from mcnilib.show.picture.files import PictureError, png_data
 from mcnilib.show.picture.svg import to_svg
@@ -56,31 +56,38 @@ class Stepper(widgets.HBox):  # type: ignore[misc]
         """Begin with the whole conversation."""
         self._show, self._offering = show, False
         self._steps: tuple[tuple[StepKey, str], ...] = ()
+        self._failure: StepKey | None = None
         self.slider = _slider()
         self.slider.observe(keeping(lambda change: self._tell()), names="value")
         self.back = _button(tr("◀ step back"), tr("Show the step before"))
         self.forward = _button(tr("Next ▶"), tr("Show the next step of the conversation"))
         self.whole = _button(tr("Show all"), tr("Show all packets at once"))
+        self.lost = _button(
+            tr("✗ where it fails"),
+            tr("Show the step at which the conversation fails, and the line of state that decided it"),
+        )
+        self.lost.on_click(keeping(lambda _: self._to_failure()))
         self.where = widgets.HTML()
         self.where.add_class("where")
         for button, move in ((self.back, -1), (self.forward, 1), (self.whole, 0)):
             button.on_click(keeping(lambda _, move=move: self._move(move)))
         layout = widgets.Layout(align_items="center", flex_flow="row wrap", grid_gap="4px")
-        super().__init__([self.back, self.slider, self.forward, self.whole, self.where], layout=layout)
+        super().__init__([self.back, self.slider, self.forward, self.whole, self.lost, self.where], layout=layout)
         self.add_class("mcni-stepper")
 
-    def offer(self, steps: Steps) -> None:
-        """Take the steps of another run, and show all of it."""
-        self._take(steps)
+    def offer(self, steps: Steps, failure: StepKey | None = None) -> None:
+        """Take the steps of another run, and the one at which it fails, and show all of it."""
+        self._take(steps, failure)
         self._show(self.at)
 
     def empty(self) -> None:
         """Take no steps, of a run there is none of, and show nothing."""
         self._take(())
 
-    def _take(self, steps: Steps) -> None:
+    def _take(self, steps: Steps, failure: StepKey | None = None) -> None:
         self._offering = True
-        self._steps = tuple(steps)
+        self._steps, self._failure = tuple(steps), failure
+        self.lost.layout.display = None if failure else "none"
         self.slider.value, self.slider.max = 0, len(self._steps)
         self._offering = False
         self._say()
@@ -92,6 +99,14 @@ class Stepper(widgets.HBox):  # type: ignore[misc]
 
     def _move(self, by: int) -> None:
         self.slider.value = max(0, min(len(self._steps), self.slider.value + by)) if by else 0
+
+    def _to_failure(self) -> None:
+        """Go to the step at which it fails, or the last one before it of that packet that is offered."""
+        if self._failure is None:
+            return
+        number, last = self._failure
+        at = [n for n, ((packet, index), _) in enumerate(self._steps, 1) if packet == number and index <= last]
+        self.slider.value = at[-1] if at else self.slider.value
 
     def _tell(self) -> None:
         if not self._offering:
@@ -238,7 +253,7 @@ class TraceView(widgets.VBox):  # type: ignore[misc]
         """Offer the steps at the chosen depth, and show the whole conversation."""
         if self._drawn:
             chosen = rows(self._drawn, self.depth.value)
-            self.stepper.offer([((row.journey, row.index), str(row)) for row in chosen])
+            self.stepper.offer([((row.journey, row.index), str(row)) for row in chosen], failure(self._drawn))
 
     @error_boundary
     def _show_step(self, at: StepKey | None) -> None:
