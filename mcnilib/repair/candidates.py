@@ -15,6 +15,7 @@ from mcnilib.linux.device.base import DeviceRole
 from mcnilib.linux.netfilter.conntrack import ConnState
 from mcnilib.linux.netfilter.hooks import BUILT_IN
 from mcnilib.linux.netfilter.iptables.rule import Chain, ChainRule
+from mcnilib.linux.netfilter.nftables.rule import NftChain, NftRule
 from mcnilib.linux.netns import Netns
 from mcnilib.linux.packet import IP_HEADER, TCP_HEADER, Packet
 from mcnilib.linux.routing.route import Route
@@ -53,6 +54,9 @@ def _of_causes(world: World, trace: Trace) -> Iterator[Repair]:
         elif reason.decides and reason.lack is Lack.TRANSLATION:
             step = trace.journeys[reason.journey - 1].steps[reason.index]
             yield replace(_masquerade(netns.name, step.before), of_cause=True)
+        if reason.decides and reason.cure:
+            writer = reason.origin.writer if reason.origin else ""
+            yield replace(typed_repair(RepairKind.ELEMENT, netns.name, reason.cure, undone_by=writer), of_cause=True)
 
 
 def _masquerade(netns: str, packet: Packet) -> Repair:
@@ -143,7 +147,11 @@ def _pair(packet: Packet) -> str:
 
 def _rules(step: Step) -> Iterator[Repair]:
     """Yield an exception before the deciding rule, and the end of that rule."""
-    if step.table not in BUILT_IN or step.fate not in (Fate.DROPPED, Fate.REJECTED):
+    if step.fate not in (Fate.DROPPED, Fate.REJECTED):
+        return
+    if isinstance(step.line, NftRule | NftChain):
+        yield from _native_rules(step, step.line)
+    if step.table not in BUILT_IN:
         return
     table = "" if step.table == "filter" else f"-t {step.table} "
     yield typed_repair(RepairKind.ACCEPT, step.netns, f"iptables {table}-I {step.hook} {_pair(step.before)} -j ACCEPT")
@@ -153,6 +161,19 @@ def _rules(step: Step) -> Iterator[Repair]:
         yield typed_repair(RepairKind.DELETE, step.netns, f"iptables {table}-D {spec}", undone_by=writer)
     elif isinstance(step.line, Chain):
         yield typed_repair(RepairKind.POLICY, step.netns, f"iptables {table}-P {step.hook} ACCEPT")
+
+
+def _native_rules(step: Step, line: NftRule | NftChain) -> Iterator[Repair]:
+    """Yield an exception first in the chain of nft that ended the packet, and the end of the rule or the policy."""
+    chain, packet = f"{step.table} {line.chain}", step.before
+    there = f"ip saddr {packet.src} ip daddr {packet.dst} accept"
+    yield typed_repair(RepairKind.ACCEPT, step.netns, f"nft insert rule {chain} {there}")
+    if isinstance(line, NftChain):
+        yield typed_repair(RepairKind.POLICY, step.netns, f"nft 'add chain {chain} {{ policy accept ; }}'")
+    elif line.handle:
+        writer = line.origin.writer if line.origin else ""
+        command = f"nft delete rule {chain} handle {line.handle}"
+        yield typed_repair(RepairKind.DELETE, step.netns, command, undone_by=writer)
 
 
 def _sysctls(netns: Netns, iif: str) -> Iterator[Repair]:

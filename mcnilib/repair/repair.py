@@ -23,6 +23,11 @@ class RepairKind(Enum):
         2,
         mark("it is lost at the next boot unless a file in /etc/sysctl.d holds it"),
     )
+    ELEMENT = (
+        mark("add an element to a set on {machines}"),
+        2,
+        mark("it is lost at the next boot, and when whoever keeps the set writes it anew"),
+    )
     ROUTE = (
         mark("add a route on {machines}"),
         2,

@@ -1,8 +1,8 @@
 """The command `nft` as it is typed: tables, chains, rules, sets and elements are added, inserted, deleted or flushed.
 
-Several commands may follow each other behind semicolons. A rule is deleted by its handle, which no listing shows that
-is read here: refused by name. Source: nft(8); src/parser_bison.y (nftables 1.0.6), net/netfilter/nf_tables_api.c
-(Linux 6.18).
+Several commands may follow each other behind semicolons. A rule is deleted or replaced by its handle, which only
+`nft -a` and `nft -j` show: where it is not known, the command is refused by name.
+Source: nft(8); src/parser_bison.y (nftables 1.0.6), net/netfilter/nf_tables_api.c (Linux 6.18).
 """
 
 from __future__ import annotations
@@ -140,22 +140,47 @@ def _put_rule(table: NftTable, words: Tokens, origin: Origin, behind: int) -> Nf
     place = len(chain.rules) * behind
     if words.skip("index"):
         place = words.number(mark("a number"), len(chain.rules) - 1) + behind
-    if words.next in ("handle", "position"):
-        raise _by_handle()
-    statements, comment = read_statements(words, table.set_of)
-    if not statements:
-        raise words.error(tr("{what} is missing", what=tr("a statement")))
-    rule = NftRule(chain.name, statements, comment, origin)
+    elif words.next in ("handle", "position"):
+        place = _by_handle(chain, words) + behind
+    rule = _new_rule(table, chain, words, origin)
     return _with_chain(table, replace(chain, rules=(*chain.rules[:place], rule, *chain.rules[place:])))
 
 
+def _new_rule(table: NftTable, chain: NftChain, words: Tokens, origin: Origin) -> NftRule:
+    statements, comment = read_statements(words, table.set_of)
+    if not statements:
+        raise words.error(tr("{what} is missing", what=tr("a statement")))
+    return NftRule(chain.name, statements, comment, origin=origin)
+
+
 def _delete_rule(table: NftTable, words: Tokens, origin: Origin) -> NftTable:
-    raise _by_handle()
+    chain = table.chain(words.take(mark("a chain")))
+    place = _by_handle(chain, words)
+    return _with_chain(table, replace(chain, rules=(*chain.rules[:place], *chain.rules[place + 1 :])))
 
 
-def _by_handle() -> Unsupported:
-    return Unsupported(
-        tr("nft: handles of rules, which `nft list ruleset` does not show; use index, or flush the chain")
+def _replace_rule(table: NftTable, words: Tokens, origin: Origin) -> NftTable:
+    """Put another rule in place of one; the kernel gives it a new handle."""
+    chain = table.chain(words.take(mark("a chain")))
+    place = _by_handle(chain, words)
+    rule = _new_rule(table, chain, words, origin)
+    return _with_chain(table, replace(chain, rules=(*chain.rules[:place], rule, *chain.rules[place + 1 :])))
+
+
+def _by_handle(chain: NftChain, words: Tokens) -> int:
+    """Read `handle N`, or `position N`; return the rule's place in its chain. Raises: Unsupported where that may be a
+    rule whose handle is not known, Refused where there is none."""
+    words.one_of(("handle", "position"), mark("handle"))
+    handle = words.number(mark("a handle"))
+    known = [rule.handle for rule in chain.rules]
+    if handle in known and handle:
+        return known.index(handle)
+    if all(known):
+        raise Refused(
+            tr("chain {chain} has no rule with handle {handle}", chain=chain.name, handle=handle), error="ENOENT"
+        )
+    raise Unsupported(
+        tr("nft: handles of the rules in chain {chain}, which only `nft -a list ruleset` shows", chain=chain.name)
     )
 
 
@@ -232,6 +257,7 @@ NFT_VERBS: dict[tuple[str, str], Callable[[NftTable, Tokens, Origin], NftTable]]
     ("add", "rule"): _add_rule,
     ("insert", "rule"): _insert_rule,
     ("delete", "rule"): _delete_rule,
+    ("replace", "rule"): _replace_rule,
     ("add", "set"): _add_set,
     ("add", "map"): _add_map,
     ("delete", "set"): _delete_set,

@@ -9,7 +9,11 @@ from rule_facts import in_table
 
 from mcnilib.linux.netfilter.iptables.rule import Tables
 from mcnilib.linux.netfilter.iptables.save import parse_tables
+from mcnilib.linux.netfilter.nftables.rule import print_ruleset
+from mcnilib.linux.netfilter.nftables.text.ruleset import read_ruleset
+from mcnilib.linux.netns import new_netns
 from mcnilib.snapshots.nft_json import Ruleset
+from mcnilib.world.commands import run_command
 
 LISTER = """
 import json, subprocess, sys
@@ -90,3 +94,56 @@ def test_rules_of_nft_that_iptables_save_prints(rules: tuple[str, ...], whole: b
             continue
         tables, corrected = both(saved, native)
         assert (tables == corrected) is whole, rule
+
+
+TYPER = """
+import json, subprocess, sys
+
+def call(*words, text=""):
+    return subprocess.run(words, input=text, capture_output=True, text=True)
+
+given = json.load(sys.stdin)
+answers = []
+for command in given["commands"]:
+    call("nft", "flush", "ruleset")
+    loaded = call("nft", "-f", "-", text=given["text"]).stderr
+    before = call("nft", "-a", "list", "ruleset").stdout
+    done = call("sh", "-c", command)
+    answers.append([before, loaded + done.stderr, call("nft", "list", "ruleset").stdout])
+json.dump(answers, sys.stdout)
+"""
+TYPED_TEXT = """table ip t {
+	set s {
+		type ipv4_addr
+		elements = { 10.0.0.1 }
+	}
+
+	chain f {
+		type filter hook forward priority filter; policy drop;
+		ip saddr @s drop
+		tcp dport { 22, 80 } accept comment "a # handle 9"
+		jump own
+	}
+
+	chain own {
+		counter packets 0 bytes 0 return
+	}
+}
+"""
+TYPED = (
+    *("nft delete rule ip t f handle {1}", "nft insert rule ip t f position {2} udp dport 53 accept"),
+    *("nft add rule ip t f handle {0} udp dport 53 accept", "nft replace rule ip t f handle {0} drop"),
+    *("nft 'add chain ip t f {{ policy accept ; }}'", "nft add element ip t s '{{ 10.0.0.7 }}'"),
+    "nft insert rule ip t own ip saddr 10.0.1.2 ip daddr 10.0.2.2 accept",
+)
+
+
+def test_rules_are_changed_by_handle_as_by_nft() -> None:
+    (first, *_), *_ = in_namespace(TYPER, {"commands": ["true"], "text": TYPED_TEXT})  # type: ignore[misc]
+    handles = [rule.handle for rule in read_ruleset(first)[0].chain("f").rules]
+    assert all(handles)
+    commands = [command.format(*handles) for command in TYPED]
+    answers = in_namespace(TYPER, {"commands": commands, "text": TYPED_TEXT})
+    for command, (before, said, after) in zip(commands, answers, strict=True):  # type: ignore[call-overload]
+        done = run_command(new_netns("n").with_ip4(nft=read_ruleset(before)), command)
+        assert (said, print_ruleset(done.ip4.nft)) == ("", after), command

@@ -77,7 +77,9 @@ def test_a_table_goes_with_all_it_holds() -> None:
         ("nft add rule inet t f masquerade", "EOPNOTSUPP"),
         ("nft add rule inet t f drop counter", "nothing may follow drop"),
         ("nft add rule inet t f iif eth7 drop", "ENODEV"),
-        ("nft delete rule inet t f handle 4", "handles"),
+        ("nft delete rule inet t f handle 4", "handles of the rules in chain f"),
+        ("nft insert rule inet t f position 4 drop", "handles of the rules in chain f"),
+        ("nft delete rule inet t f index 0", "unknown word 'index'"),
         ("nft delete chain inet t own", "EBUSY"),
         ("nft delete set inet t hosts", "EBUSY"),
         ("nft delete element inet t hosts '{ 10.0.0.9 }'", "ENOENT"),
@@ -92,6 +94,52 @@ def test_a_table_goes_with_all_it_holds() -> None:
 def test_what_it_refuses(command: str, said: str) -> None:
     with pytest.raises(McniError, match=said):
         typed(*BASE, command)
+
+
+HANDLES = """table ip t { # handle 7
+	set s { # handle 3
+		type ipv4_addr
+		elements = { 10.0.0.1 }
+	}
+
+	chain f { # handle 1
+		type filter hook forward priority filter; policy accept;
+		ip saddr @s drop # handle 4
+		tcp dport { 22, 80 } accept comment "a # handle 9" # handle 5
+		osf name "Linux" drop # handle 6
+	}
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "left"),
+    [
+        ("delete rule ip t f handle 4", [5, 6]),
+        ("delete rule ip t f handle 5", [4, 6]),
+        ("insert rule ip t f handle 5 drop", [4, 0, 5, 6]),
+        ("insert rule ip t f position 4 drop", [0, 4, 5, 6]),
+        ("add rule ip t f handle 4 drop", [4, 0, 5, 6]),
+        ("replace rule ip t f handle 6 drop", [4, 5, 0]),
+        ("delete rule ip t f handle 7", "ENOENT"),
+        ("add rule ip t f drop; delete rule ip t f handle 5", [4, 6, 0]),
+        ("add rule ip t f drop; delete rule ip t f handle 7", "handles of the rules in chain f"),
+    ],
+)
+def test_rules_are_known_by_the_handles_that_were_listed(command: str, left: list[int] | str) -> None:
+    netns = new_netns("n").with_ip4(nft=read_ruleset(HANDLES))
+    if isinstance(left, str):
+        with pytest.raises(McniError, match=left):
+            run_command(netns, f"nft '{command}'")
+    else:
+        done = run_command(netns, f"nft '{command}'")
+        assert [rule.handle for rule in done.ip4.nft[0].chain("f").rules] == left
+
+
+def test_handles_are_no_part_of_what_is_printed() -> None:
+    printed = print_ruleset(read_ruleset(HANDLES))
+    assert printed.replace('"a # handle 9"', "").count("handle") == 0
+    assert read_ruleset(printed) == read_ruleset(HANDLES)
 
 
 def test_the_fuzzer_draws_native_rules() -> None:

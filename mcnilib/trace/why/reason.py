@@ -34,6 +34,7 @@ class Reason:
     decides: bool = False  # without it the conversation would have come out otherwise
     origin: Origin | None = None  # who wrote the line, and why
     command: str = ""  # what prints the line, where its kind does not tell
+    cure: str = ""  # a command that gives it what it lacked
     aside: bool = False  # told beside its step only, unless it decides
 
     @property

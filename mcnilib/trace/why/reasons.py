@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from mcnilib.trace.trace import Replay, Stage, Trace
 from mcnilib.trace.why.connections import listed_before, not_translated_back
 from mcnilib.trace.why.filters import would_have_passed
+from mcnilib.trace.why.native import natively_passed, natively_untranslated
 from mcnilib.trace.why.reason import Reason
 from mcnilib.trace.why.routes import path_back, tables_without_route
 from mcnilib.trace.why.rules import own_policy
@@ -39,4 +40,6 @@ def _found(trace: Trace, replay: Replay) -> Iterator[Reason]:
     yield from listed_before(trace, replay)
     if lost.last.stage in _UNROUTED or (lost.last.stage is Stage.SOCKET and not lost.reply):
         yield from untranslated(trace, replay)
+        yield from natively_untranslated(trace, replay)
     yield from would_have_passed(replay, lost)
+    yield from natively_passed(replay, lost)

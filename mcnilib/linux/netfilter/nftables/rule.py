@@ -30,11 +30,12 @@ NEAR_PRIORITY = 10
 
 @dataclass(frozen=True)
 class NftRule:
-    """One rule: its statements in order."""
+    """One rule: its statements in order. `handle` is the kernel's number for it, which `nft -a` prints; 0: unknown."""
 
     chain: str
     statements: tuple[NftStatement, ...] = ()
     comment: str = ""
+    handle: int = field(default=0, compare=False)
     origin: Origin | None = field(default=None, compare=False)
 
     @cached_property

@@ -57,7 +57,8 @@ class _TableText:
         self.dynamic |= {s["set"]["set"].removeprefix("@") for s in said["expr"] if isinstance(s, dict) and "set" in s}
         if said["family"] == "ip":  # what `reject` says by itself
             statements = ["reject" if s == "reject with icmp port-unreachable" else s for s in statements]
-        self.chains[said["chain"]].append(f"\t\t{' '.join(statements)}{comment}\n")
+        handle = f" # handle {said['handle']}" if "handle" in said else ""
+        self.chains[said["chain"]].append(f"\t\t{' '.join(statements)}{comment}{handle}\n")
 
     def named_set(self, said: Mapping[str, JsonValue]) -> None:
         self.sets.append(("set", said))

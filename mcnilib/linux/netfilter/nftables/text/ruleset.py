@@ -119,7 +119,7 @@ def read_chain(words: Tokens, name: str, start: int, end: int, sets: Mapping[str
             chain = replace(chain, policy=words.one_of(("accept", "drop"), mark("a policy")))
         else:
             statements, note = read_statements(words, sets)
-            rules.append(NftRule(name, statements, note))
+            rules.append(NftRule(name, statements, note, words.handle()))
         words.end()
     words.read = kept
     if not (chain.hook or chain.policy):  # most of a large ruleset are: made once

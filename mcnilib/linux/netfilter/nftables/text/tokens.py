@@ -18,6 +18,8 @@ _TOKEN = re.compile(r'[^\s{};,"()|&^]+|[\n;{},()|&^]|"[^"\n]*"|"')
 _COMMENT = re.compile(r"(?m)^\s*#.*$|# handle [0-9]+[ \t]*$")
 """Lines of comment, and the handles that `nft -a` prints behind everything."""
 
+_HANDLE = re.compile(r"[ \t]*# handle ([0-9]{1,19})[ \t]*(?:$|\n)")
+
 _MARKS = frozenset("{},()\n;") | {""}
 
 
@@ -31,6 +33,7 @@ class Tokens:
         """Split a text; `source` names it. Raises: StateSyntaxError for control characters or an open quote."""
         check_text(text, source)
         self.text, self.source, self.read = text, source, 0
+        self.has_handles = "# handle " in text
         self._told = _COMMENT.sub(lambda comment: " " * len(comment[0]), text) if "#" in text else text
         self.all: list[str] = [*_TOKEN.findall(self._told), ""]
         if '"' in self.all:
@@ -128,6 +131,14 @@ class Tokens:
             place += 1
         return place
 
+    def handle(self) -> int:
+        """Return the handle that stands behind the word read last; 0 where there is none."""
+        if not self.has_handles:
+            return 0
+        last = self.read - 1
+        found = _HANDLE.match(self.text, self.start(last) + len(self.all[last]))
+        return int(found[1]) if found else 0
+
     def rest_of_line(self) -> str:
         """Read up to the end of the statement, as it is written; a block in brackets is part of it."""
         start = self.read
@@ -139,7 +150,7 @@ class Tokens:
 
     def written(self, start: int, end: int) -> str:
         """Return what is written from one word up to another, which is not in it."""
-        return self.text[self.start(start) : self.start(end)].strip()
+        return self._told[self.start(start) : self.start(end)].strip()
 
     @cached_property
     def _starts(self) -> list[int]:
