@@ -115,6 +115,14 @@ CASES = {
     "joined parts": NftCase(at("forward", "ip daddr . tcp dport { 10.0.2.2 . 81, 10.0.2.3 . 80 } drop"), WORKS),
     "a range of ports": NftCase(at("forward", "tcp dport 70-90 drop"), TIMES_OUT),
     "flags": NftCase(at("forward", "tcp flags syn,ack / syn,ack drop"), TIMES_OUT),
+    "a flag and no other": NftCase(at("forward", "tcp flags == syn drop"), TIMES_OUT),
+    "a flag and no other, of an answer": NftCase(at("forward", "tcp flags == ack tcp dport 80 drop"), WORKS),
+    "not a flag and no other": NftCase(at("forward", "tcp flags != ack | syn tcp sport 80 drop"), "connect succeeds, then hangs"),
+    "flags in order": NftCase(at("forward", "tcp flags & (fin | syn) < syn drop"), "connect succeeds, then hangs"),
+    "flags in order, the other way": NftCase(at("forward", "tcp flags > ack tcp dport 80 drop"), "connect succeeds, then hangs"),
+    "a set of flags": NftCase(at("forward", "tcp flags { fin, syn | ack } drop"), TIMES_OUT),
+    "a state and no other": NftCase(at("forward", "ct state == established accept", policy="drop"), TIMES_OUT),
+    "a range of addresses": NftCase(at("forward", "ip saddr 10.0.1.0-10.0.1.255 drop"), TIMES_OUT),
     "none of some flags": NftCase(at("forward", "tcp flags ! syn,rst drop"), "connect succeeds, then hangs"),
     "rules about IPv6": NftCase(
         at(

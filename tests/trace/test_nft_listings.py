@@ -8,7 +8,9 @@ from __future__ import annotations
 import pytest
 from nft_worlds import NftCase, at
 
+from mcnilib.linux.netfilter.nftables.rule import print_ruleset
 from mcnilib.linux.netfilter.nftables.statement import Opaque
+from mcnilib.linux.netfilter.nftables.text.ruleset import read_ruleset
 
 CHAINS = "".join(f"\tchain {name} {{\n\t}}\n" for name in ("allow", "deny", "log", "work", "syn_flood"))
 SETS = "\tset hosts {\n\t\ttype ipv4_addr\n\t\tflags interval\n\t}\n\tset six {\n\t\ttype ipv6_addr\n\t}\n"
@@ -83,6 +85,91 @@ iifname "virbr0" meta l4proto udp udp dport 53 counter packets 0 bytes 0 accept
 ip saddr 192.168.122.0/24 ip daddr 224.0.0.0/24 counter packets 169 bytes 21013 return
 """,
 }
+
+AS_PRINTED = """\
+tcp flags == syn drop
+tcp flags != 0x12 drop
+tcp flags == 0x0 drop
+tcp flags & syn != syn drop
+tcp flags & ack == ack drop
+tcp flags syn / fin,syn,rst,ack drop
+tcp flags & (fin | syn | rst) < fin drop
+tcp flags > syn drop
+tcp flags { fin, syn | ack } drop
+ct state == established drop
+ct state != established | related drop
+ct status & dnat == dnat drop
+icmp type 0-20 drop
+ip protocol 6-17 drop
+ip dscp 0x01-0x05 drop
+meta mark 0x00000001-0x00000005 drop
+ip saddr 10.0.0.0-10.0.0.255 drop
+ip saddr != 10.0.0.0-10.0.0.255 drop
+meta mark set ct mark >> 8
+log flags tcp sequence,options
+log flags skuid flags ether
+"""
+"""Lines as nft 1.0.6 prints them, of which values, ranges and flags are shown in several ways."""
+
+BY_NAME = """\
+dnat to tcp dport map { 80 : 10.0.2.2 }:tcp dport map { 80 : 8080 }
+meta priority set (@nh,8,8 & 0xfc) >> 2 map @prio
+ct mark set osf name map @os
+limit name "slow" drop
+update @hosts { ip saddr limit rate over 15/second burst 50 packets } drop
+socket transparent 1 accept
+tproxy to :7894 accept
+queue flags bypass to 0
+ct count over 10 drop
+tcp dport 22 jump { drop }
+vlan id 5 drop
+"""
+"""Rules that are unknown where a packet meets them, from the statement on that is not modelled."""
+
+
+@pytest.mark.parametrize("line", AS_PRINTED.splitlines())
+def test_values_are_printed_as_nft_prints_them(line: str) -> None:
+    (rule,) = NftCase(at("forward", line), "").world["r"].ip4.nft[0].chain("base").rules
+    assert (str(rule), [one for one in rule.statements if isinstance(one, Opaque)]) == (line, [])
+
+
+@pytest.mark.parametrize("line", BY_NAME.splitlines())
+def test_what_is_not_modelled_is_kept_and_unknown_where_it_is_met(line: str) -> None:
+    (rule,) = NftCase(at("forward", line, more=SETS), "").world["r"].ip4.nft[0].chain("base").rules
+    assert str(rule) == line
+    assert isinstance(rule.statements[-1], Opaque)
+
+
+KEPT = (
+    "table ip6 six {\n"
+    "\tset six {\n"
+    "\t\ttype ipv6_addr\n"
+    "\t\telements = { fd00::/8,\n"
+    "\t\t\t     fe80::/10 }\n"
+    "\t}\n"
+    "}\n"
+    "table inet t {\n"
+    "\tset six {\n"
+    "\t\ttype ipv6_addr\n"
+    "\t\tflags interval\n"
+    "\t\telements = { fd00::/8,\n"
+    "\t\t\t     fe80::/10 }\n"
+    "\t}\n"
+    "\n"
+    "\tset all {\n"
+    "\t\ttype ipv4_addr\n"
+    "\t\tcounter\n"
+    "\t\telements = { 10.0.0.1 counter packets 0 bytes 0, * counter packets 0 bytes 0 }\n"
+    "\t}\n"
+    "}\n"
+)
+
+
+def test_what_is_not_read_is_printed_as_it_was() -> None:
+    tables = read_ruleset(KEPT)
+    assert print_ruleset(tables) == KEPT
+    assert [bool(one.gap) for one in tables[1].sets] == [True, True]
+
 
 UNKNOWN = ("ct helper set", "flow add")
 """How the statements begin that are unknown where a packet meets them."""

@@ -38,18 +38,25 @@ class Compare(NftStatement):
     wanted: Wanted = ()
     table: NftSet | str = ""
     mask: int | None = None  # of `tcp flags VALUE / MASK`
+    ranged: bool = False  # a range of addresses, also where a prefix would say the same
 
     compares = True
 
     def __str__(self) -> str:
         operator = f"{self.operator} " if self.operator else ""
+        if self.mask is not None and self.mask.bit_count() == 1:
+            kind = self.left.types[0]
+            return f"{self.left} & {kind.show(self.mask)} {operator or '== '}{kind.show(bits_of(self.wanted))}"
         return f"{self.left} {operator}{self._right()}"
 
     def _right(self) -> str:
         if self.table:
             return str(self.table)
         kinds = self.left.types
-        right = ",".join(" . ".join(map(show_span, kinds, spans)) for spans in self.wanted)
+        if self.ranged:
+            return "-".join(map(kinds[0].show, self.wanted[0][0]))
+        between = " | " if kinds[0].flags and self.operator == "!=" and self.mask is None else ","
+        right = between.join(" . ".join(map(show_span, kinds, spans)) for spans in self.wanted)
         return right if self.mask is None else f"{right} / {self._flags(kinds[0], self.mask)}"
 
     @staticmethod
@@ -86,6 +93,8 @@ class Compare(NftStatement):
 
     def _compares(self, key: KeyValues) -> bool:
         kind, value = self.left.types[0], key[0]
+        if self.operator in ("<", ">", "<=", ">="):
+            return _ordered(value, self.operator, bits_of(self.wanted) if kind.flags else self.wanted[0][0][0])
         if kind.flags and isinstance(value, int):
             bits = bits_of(self.wanted)
             if self.mask is not None:
@@ -93,8 +102,6 @@ class Compare(NftStatement):
             if self.operator in ("", "!"):
                 return bool(value & bits) is (not self.operator)
             return (value == bits) is (self.operator == "==")
-        if self.operator in ("<", ">", "<=", ">="):
-            return _ordered(value, self.operator, self.wanted[0][0][0])
         return any(all(map(covers, spans, key)) for spans in self.wanted) is (self.operator != "!=")
 
     def why_not(self, passage: ChainPassage) -> str:

@@ -83,7 +83,17 @@ class DataType:
             if number == value:
                 return name
         if self.hexadecimal:
-            return f"0x{value:0{self.bits // 4}x}"
+            return f"0x{value:x}" if self.flags else f"0x{value:0{(self.bits + 3) // 4}x}"
+        return str(value)
+
+    def names_of(self, bits: int) -> list[str]:
+        """Name the flags that are set, lowest first."""
+        return [name for name, bit in self.symbols.items() if bits & bit]
+
+    def plain(self, value: Value) -> str:
+        """Write a value without its name, as nft does at the ends of a range."""
+        if isinstance(value, str) or self.hexadecimal or self.name == "ipv4_addr":
+            return self.show(value) if not self.symbols else f"0x{value:0{(self.bits + 3) // 4}x}"
         return str(value)
 
 
@@ -183,7 +193,11 @@ ICMP_CODE = DataType(
     },
 )
 TCP_FLAG = DataType(
-    "tcp_flag", 8, {"fin": 1, "syn": 2, "rst": 4, "psh": 8, "ack": 16, "urg": 32, "ecn": 64, "cwr": 128}, flags=True
+    "tcp_flag",
+    8,
+    {"fin": 1, "syn": 2, "rst": 4, "psh": 8, "ack": 16, "urg": 32, "ecn": 64, "cwr": 128},
+    flags=True,
+    hexadecimal=True,
 )
 NFPROTO = DataType("nf_proto", 8, {"ipv4": 2, "ipv6": 10})
 ETHER_TYPE = DataType("ether_type", 16, {"ip": 0x0800, "arp": 0x0806, "ip6": 0x86DD, "vlan": 0x8100})

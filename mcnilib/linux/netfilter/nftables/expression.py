@@ -235,8 +235,12 @@ class Bitwise(Expression):
     right: Expression
 
     def __str__(self) -> str:
-        if self.types == (datatype.INTEGER,) and isinstance(self.right, Constant):
+        shifts = self.operator in ("<<", ">>")
+        if isinstance(self.right, Constant) and (shifts or self.types == (datatype.INTEGER,)):
             return f"{self.left} {self.operator} {self.right.values[0]}"
+        if isinstance(self.right, Constant) and self.types[0].flags:
+            names = self.types[0].names_of(int(self.right.values[0]))
+            return f"{self.left} {self.operator} " + (f"({' | '.join(names)})" if len(names) > 1 else str(self.right))
         return f"{self.left} {self.operator} {self.right}"
 
     @property

@@ -216,6 +216,9 @@ class NftTable:
 
     def lines(self) -> Iterator[str]:
         """Print the table."""
+        if self.kept and self.kept[0].startswith("{"):  # of a family that is not read
+            yield from f"table {self.title} {self.kept[0]}".splitlines()
+            return
         yield f"table {self.title} {{"
         blocks: list[list[str]] = [block.splitlines() for block in self.kept]
         blocks += [list(named.lines()) for named in self.sets]

@@ -29,10 +29,17 @@ class Element(NamedTuple):
     kinds: tuple[DataType, ...] = ()
 
     def __str__(self) -> str:
-        parts = [" . ".join(map(show_span, self.kinds, self.key))]
+        parts = [" . ".join(map(_show_part, self.kinds, self.key))]
         parts += [self.options] if self.options else []
         parts += [f'comment "{self.comment}"'] if self.comment else []
         return " ".join(parts) + (f" : {self.data_text}" if self.data_text else "")
+
+
+def _show_part(kind: DataType, span: ValueSpan) -> str:
+    """Write a part of a key; of flags all that are set."""
+    bits = span[0]
+    names = kind.names_of(bits) if kind.flags and isinstance(bits, int) else []
+    return " | ".join(names) if len(names) > 1 and span[0] == span[1] else show_span(kind, span)
 
 
 def show_span(kind: DataType, span: ValueSpan) -> str:
@@ -45,7 +52,7 @@ def show_span(kind: DataType, span: ValueSpan) -> str:
     size = last - first + 1
     if kind.name == IPV4_ADDR.name and size & (size - 1) == 0 and first % size == 0:
         return f"{kind.show(first)}/{32 - size.bit_length() + 1}"
-    return f"{kind.show(first)}-{kind.show(last)}"
+    return f"{kind.plain(first)}-{kind.plain(last)}"
 
 
 def covers(span: ValueSpan, value: Value) -> bool:
@@ -96,6 +103,7 @@ class NftSet:
     options: tuple[str, ...] = ()  # lines between the type and the elements: size, flags, timeout, ...
     comment: str = ""
     gap: str = ""  # what is not modelled about it
+    kept: str = ""  # its elements as they are printed, where they are not read
     origin: Origin | None = field(default=None, compare=False)
 
     @cached_property
@@ -151,6 +159,8 @@ class NftSet:
             rows = [", ".join(shown[i : i + on_line]) for i in range(0, len(shown), on_line)]
             joined = ",\n\t\t\t     ".join(rows)
             yield f"\t\telements = {{ {joined} }}"
+        elif self.kept:
+            yield f"\t\telements = {self.kept}"
         yield "\t}"
 
     def __str__(self) -> str:

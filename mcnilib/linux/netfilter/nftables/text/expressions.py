@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from mcnilib.language import mark, tr
 from mcnilib.linux.netfilter.nftables import datatype
-from mcnilib.linux.netfilter.nftables.datatype import DataType, ValueSpan, Wanted, show_values
+from mcnilib.linux.netfilter.nftables.datatype import DataType, ValueSpan, Wanted, bits_of, show_values
 from mcnilib.linux.netfilter.nftables.expression import (
     OPERATORS,
     SELECTORS,
@@ -40,6 +40,9 @@ class NotIpv4(NotModelled):
     """The next words are about packets of IPv6."""
 
 
+KEPT_WORDS = ("osf", "socket", "rt", "vlan", "ether", "arp", "frag", "exthdr", "symhash", "ipsec", "tunnel")
+"""How expressions begin that are not modelled, where a value might stand too."""
+
 OF_IPV6 = ("ip6", "icmpv6")
 """How what only packets of IPv6 have begins."""
 
@@ -67,6 +70,17 @@ def _spans(words: Tokens, types: tuple[DataType, ...]) -> tuple[ValueSpan, ...]:
             words.expect(".")
         spans.append(_span(words, kind))
     return tuple(spans)
+
+
+def _key(words: Tokens, types: tuple[DataType, ...]) -> tuple[ValueSpan, ...]:
+    """Read the key of an element; of flags those that bars join. Raises: NotModelled for the one that takes all."""
+    if words.next == "*":
+        raise NotModelled
+    spans = _spans(words, types)
+    while types[0].flags and len(types) == 1 and words.skip("|"):
+        bits = bits_of((spans, _spans(words, types)))
+        spans = ((bits, bits),)
+    return spans
 
 
 def _span(words: Tokens, kind: DataType) -> ValueSpan:
@@ -110,7 +124,9 @@ _OF_ELEMENT = {"timeout": 1, "expires": 1, "counter": 0, "packets": 1, "bytes": 
 
 
 def _element(words: Tokens, key: tuple[DataType, ...], data: tuple[DataType, ...] | None, is_map: bool) -> Element:
-    spans = _spans(words, key)
+    spans = _key(words, key)
+    if words.next in ("limit", "quota", "ct", "last"):
+        raise NotModelled
     options, comment = list[str](), ""
     while words.next in (*_OF_ELEMENT, "comment"):
         option = words.take(mark("an option"))
@@ -135,6 +151,8 @@ def _element(words: Tokens, key: tuple[DataType, ...], data: tuple[DataType, ...
 def read_verdict(words: Tokens) -> NftVerdict:
     """Read accept, drop, continue, return, or jump and goto with a chain."""
     name = words.one_of(("accept", "drop", "continue", "return", "jump", "goto", "queue"), mark("a verdict"))
+    if words.next == "{":  # a chain without a name
+        raise NotModelled
     return NftVerdict(name, words.take(mark("a chain")) if name in ("jump", "goto") else "")
 
 
@@ -202,6 +220,8 @@ def _operand(words: Tokens, sets: Sets, expected: tuple[DataType, ...]) -> Expre
         return read(words, sets)
     if candidates := _SELECTORS.get(head):
         return _selector(words, candidates)
+    if head in KEPT_WORDS or head.startswith("@"):
+        raise NotModelled
     if expected and not words.at_end and head not in "{},()":
         first, _ = _span(words, expected[0])
         return Constant((first,), expected[:1])

@@ -14,7 +14,7 @@ from mcnilib.linux.netfilter.nftables.datatype import DATA_TYPES, DataType
 from mcnilib.linux.netfilter.nftables.expression import SELECTORS, SPELLINGS
 from mcnilib.linux.netfilter.nftables.rule import PRIORITIES, NftChain, NftRule, NftTable
 from mcnilib.linux.netfilter.nftables.sets import Element, NftSet
-from mcnilib.linux.netfilter.nftables.text.expressions import read_elements
+from mcnilib.linux.netfilter.nftables.text.expressions import NotModelled, read_elements
 from mcnilib.linux.netfilter.nftables.text.statements import read_statements
 from mcnilib.linux.netfilter.nftables.text.tokens import Tokens
 
@@ -159,6 +159,7 @@ def read_named_set(words: Tokens, name: str, is_map: bool) -> NftSet:
     options: list[str] = []
     comment = ""
     elements: list[Element] = []
+    kept = ""
     while not words.closes():
         if words.next in ("type", "typeof"):
             declared, key, data, gap = _declared(words, is_map)
@@ -166,14 +167,16 @@ def read_named_set(words: Tokens, name: str, is_map: bool) -> NftSet:
             comment = words.unquoted(mark("a comment"))
         elif words.skip("elements"):
             words.expect("=")
-            if gap:
-                _block(words)
-            else:
-                elements = read_elements(words, key, data, is_map=is_map)
+            start = words.read
+            try:
+                elements = [] if gap else read_elements(words, key, data, is_map=is_map)
+            except NotModelled:
+                words.read, gap = start, tr("elements of set {name} are not modelled", name=name)
+            kept = _block(words) if gap else ""
         else:
             options.append(words.rest_of_line())
         words.end()
-    return NftSet(name, key, (), data, is_map, declared, tuple(options), comment, gap).holding(elements)
+    return NftSet(name, key, (), data, is_map, declared, tuple(options), comment, gap, kept).holding(elements)
 
 
 def _declared(words: Tokens, is_map: bool) -> tuple[str, tuple[DataType, ...], tuple[DataType, ...] | None, str]:

@@ -89,15 +89,18 @@ def _about(words: Tokens, sets: Sets, left: Expression) -> NftStatement:
     words.read += word in (operator, "eq")
     if words.next.startswith("@") or words.next == "{":
         return Compare(left, operator, table=read_set(words, left.types, sets, ()))
-    kept = operator if operator != "==" or isinstance(left, Bitwise) else ""
+    kept = operator if operator != "==" or isinstance(left, Bitwise) or left.types[0].flags else ""
+    ranged = left.types == (datatype.IPV4_ADDR,) and "-" in words.next
     wanted = read_wanted(words, left)
     mask = bits_of(read_wanted(words, left)) if words.skip("/") else None
-    if isinstance(left, Bitwise) and left.left == PacketField("tcp flags") and isinstance(left.right, Constant):
+    ordered = kept in ("<", ">", "<=", ">=")
+    flags = isinstance(left, Bitwise) and left.left == PacketField("tcp flags") and not ordered
+    if flags and isinstance(left, Bitwise) and isinstance(left.right, Constant):
         mask, left = int(left.right.values[0]), left.left
         kept = "" if kept == "==" else kept
     if isinstance(left, Bitwise) and not kept:
         raise words.error(tr("a comparison with what the bits should be is missing"))
-    return Compare(left, kept, wanted, mask=mask)
+    return Compare(left, kept, wanted, mask=mask, ranged=ranged)
 
 
 def _decide(words: Tokens, sets: Sets) -> NftStatement:
@@ -114,17 +117,29 @@ def _silent(after: Mapping[str, int]) -> Callable[[Tokens, Sets], NftStatement]:
         while words.next in after:
             option = words.take(mark("an option"))
             parts += [option, *(words.take(mark("a value")) for _ in range(after[option]))]
-        while parts[0] == "log" and words.skip(","):
-            parts[-1] += "," + words.take(mark("a value"))
+            if parts[0] == "log" and option == "flags":
+                parts.append(_log_flags(words))
         return Silent(" ".join(parts))
 
     return read
 
 
+def _log_flags(words: Tokens) -> str:
+    """Read what a log shows: `all`, `skuid`, `ether`, `tcp sequence,options`, `ip options`."""
+    said = words.take(mark("a flag"))
+    said += f" {words.take(mark('a flag'))}" if said in ("tcp", "ip") else ""
+    while words.skip(","):
+        said += "," + words.take(mark("a flag"))
+    return said
+
+
 def _meta(words: Tokens, sets: Sets) -> NftStatement:
     for key in ("nftrace", "priority"):
         if words.skip("meta", key, "set"):
-            return Silent(f"meta {key} set {words.take('a value')}")
+            said = words.next
+            if said in ("(", "{") or words.all[words.read + 1 : words.read + 2] == ["map"]:
+                raise NotModelled
+            return Silent(f"meta {key} set {words.take(mark('a value'))}")
     return _about(words, sets, read_expression(words, sets))
 
 
@@ -135,6 +150,8 @@ RATE_UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604
 def _limit(words: Tokens, sets: Sets) -> NftStatement:
     """Read `limit rate [over] N/UNIT [burst N packets]`; rates of bytes are not modelled."""
     words.read += 1
+    if words.next == "name":
+        raise NotModelled
     words.expect("rate")
     over = words.skip("over")
     word = words.take(mark("a rate"))
@@ -214,6 +231,8 @@ def _nat(words: Tokens, sets: Sets) -> NftStatement:
     flags: list[str] = []
     while words.next in NAT_FLAGS or (flags and words.skip(",")):
         flags.append(words.take(mark("a flag")))
+    if words.next.startswith(":"):  # the ports, computed too
+        raise NotModelled
     text = f"{verb}{said}{' ' + ','.join(flags) if flags else ''}"
     return NatStatement(verb, text, flags=tuple(flags), **written)
 
@@ -252,7 +271,7 @@ def _ports(words: Tokens, ports: str) -> dict[str, Any]:
 STATEMENTS: dict[str, Callable[[Tokens, Sets], NftStatement]] = {
     **dict.fromkeys(("accept", "drop", "continue", "return", "jump", "goto", "queue"), _decide),
     "counter": _silent({"packets": 1, "bytes": 1, "name": 1}),
-    "log": _silent({"prefix": 1, "level": 1, "group": 1, "snaplen": 1, "queue-threshold": 1, "flags": 1}),
+    "log": _silent({"prefix": 1, "level": 1, "group": 1, "snaplen": 1, "queue-threshold": 1, "flags": 0}),
     **dict.fromkeys(("add", "update", "delete"), _add_element),
     "limit": _limit,
     "meta": _meta,
