@@ -90,6 +90,13 @@ class DataType:
         """Name the flags that are set, lowest first."""
         return [name for name, bit in self.symbols.items() if bits & bit]
 
+    def as_bits(self, value: Value, *, plain: bool) -> str:
+        """Write the right side of an operator on bits: plain numbers, several flags in brackets."""
+        names = self.names_of(value) if self.flags and isinstance(value, int) else []
+        if plain:
+            return str(value)
+        return f"({' | '.join(names)})" if len(names) > 1 else self.show(value)
+
     def plain(self, value: Value) -> str:
         """Write a value without its name, as nft does at the ends of a range."""
         if isinstance(value, str) or self.hexadecimal or self.name == "ipv4_addr":

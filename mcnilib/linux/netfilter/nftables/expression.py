@@ -235,12 +235,9 @@ class Bitwise(Expression):
     right: Expression
 
     def __str__(self) -> str:
-        shifts = self.operator in ("<<", ">>")
-        if isinstance(self.right, Constant) and (shifts or self.types == (datatype.INTEGER,)):
-            return f"{self.left} {self.operator} {self.right.values[0]}"
-        if isinstance(self.right, Constant) and self.types[0].flags:
-            names = self.types[0].names_of(int(self.right.values[0]))
-            return f"{self.left} {self.operator} " + (f"({' | '.join(names)})" if len(names) > 1 else str(self.right))
+        if isinstance(self.right, Constant):
+            plain = self.operator in ("<<", ">>") or self.types == (datatype.INTEGER,)
+            return f"{self.left} {self.operator} {self.types[0].as_bits(self.right.values[0], plain=plain)}"
         return f"{self.left} {self.operator} {self.right}"
 
     @property
