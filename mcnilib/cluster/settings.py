@@ -83,7 +83,7 @@ class Tuning(Enum):
     NOT = "not tuned"
 
 
-VERSIONS = tuple(f"1.{minor}" for minor in range(22, 36))
+VERSIONS = tuple(f"1.{minor}" for minor in range(22, 38))
 """Minor releases of Kubernetes whose kube-proxy is modelled."""
 
 

@@ -89,7 +89,7 @@ def test_the_drop_rule_depends_on_the_order_of_events(version, liberal, restarte
     assert (DROP in chain(netns, "filter", "KUBE-FORWARD")) is drops
 
 
-@pytest.mark.parametrize("version", ["1.22", "1.28", "1.35"])
+@pytest.mark.parametrize("version", ["1.22", "1.28", "1.37"])
 def test_a_restart_alone_leads_to_the_same_state(version):
     assert world(kube_proxy=version, restarted=True).namespaces == world(kube_proxy=version).namespaces
 

@@ -492,6 +492,14 @@ def test_the_kubelet_drops_what_older_kube_proxies_mark():
     )
 
 
+@pytest.mark.parametrize(
+    ("version", "first"),
+    [("1.24", "dropping marked packets"), ("1.25", "block incoming"), ("1.26", "block incoming"), ("1.27", "block incoming")],
+)  # fmt: skip
+def test_which_drop_of_the_kubelet_is_first(version, first):
+    assert first in lines(start_kubelet(new_netns("node1"), version), "KUBE-FIREWALL")[0]
+
+
 def test_jumps_that_are_there_are_not_moved():
     """Felix puts itself on top after kube-proxy; a restarted kube-proxy stays below."""
     from mcnilib.linux.netfilter.iptables.edit import insert, new_chain
@@ -517,9 +525,9 @@ def test_localhost_node_ports_off():
 # what is refused
 
 
-@pytest.mark.parametrize("version", ["1.21", "1.36", "2.0", ""])
+@pytest.mark.parametrize("version", ["1.21", "1.38", "2.0", ""])
 def test_versions_that_are_not_modelled(version):
-    with pytest.raises(Unsupported, match=r"modelled are 1\.22 to 1\.35"):
+    with pytest.raises(Unsupported, match=r"modelled are 1\.22 to 1\.37"):
         KubeProxy(version)
 
 

@@ -63,10 +63,35 @@ def test_the_table_of_1_34_is_what_nft_lists_of_kube_proxys_own_test() -> None:
         ("1.33", "ip daddr 172.30.0.41 tcp dport 80 ip saddr != 10.0.0.0/8 jump mark-for-masquerade"),
         ("1.34", "ip daddr 172.30.0.41 ip saddr != 10.0.0.0/8 jump mark-for-masquerade"),
         ("1.35", "type filter hook input priority filter; policy accept;"),
+        ("1.36", "elements = { 10.180.0.5 . 10.180.0.5 . tcp . 80 }"),
+        ("1.36", 'ip daddr @cluster-ips ip saddr != 10.0.0.0/8 meta mark set meta mark | 0x00004000 comment "masquerade clusterIP traffic from outside cluster"'),
+        ("1.36", "meta mark & 0x00004000 != 0x00000000 meta mark set meta mark ^ 0x00004000 masquerade fully-random"),
+        ("1.36", "ct status dnat ip saddr . ip daddr . meta l4proto . th dport @hairpin-connections masquerade fully-random"),
+        ("1.36", "meta l4proto tcp dnat ip to numgen random mod 1 map { 0 : 10.180.0.1 . 80 }"),
+        ("1.36", "meta l4proto tcp dnat ip to numgen random mod 2 map { 0 : 10.180.0.4 . 80, 1 : 10.180.0.5 . 80 }"),
+        ("1.36", 'fib saddr type local meta mark set meta mark | 0x00004000 comment "masquerade local traffic"'),
+        ("1.36", 'meta mark set meta mark | 0x00004000 comment "masquerade"'),
+        ("1.36", "numgen random mod 1 vmap { 0 : goto endpoint-GTK6MW7G-ns5/svc5/tcp/p80__10.180.0.3/80 }"),
+        ("1.37", "meta l4proto tcp dnat to 10.180.0.1:80"),
+        ("1.37", "meta l4proto tcp dnat ip to numgen random mod 2 map { 0 : 10.180.0.4 . 80, 1 : 10.180.0.5 . 80 }"),
     ],
 )  # fmt: skip
 def test_what_a_version_writes(version: str, line: str) -> None:
     assert f"\t\t{line}\n" in table(version)
+
+
+@pytest.mark.parametrize(("version", "chains"), [("1.35", 6), ("1.36", 1), ("1.37", 1)])
+def test_endpoints_have_chains_of_their_own_only_for_affinity_from_1_36_on(version: str, chains: int) -> None:
+    written = table(version)
+    assert written.count("\tchain endpoint-") == chains
+    assert ("mark-for-masquerade" in written) == (version == "1.35")
+
+
+def test_every_connection_to_cluster_ips_is_masqueraded_where_that_is_asked() -> None:
+    proxy = KubeProxy("1.36", IPv4Network("10.0.0.0/8"), masquerade_all=True)
+    written = print_ruleset((kube_proxy_table(proxy, NODE, SERVICES, liberal=False),))
+    rule = 'ip daddr @cluster-ips meta mark set meta mark | 0x00004000 comment "masquerade all clusterIP traffic"'
+    assert f"\t\t{rule}\n" in written
 
 
 @pytest.mark.parametrize(("version", "liberal"), [("1.29", True), ("1.30", False), ("1.35", False)])

@@ -37,6 +37,9 @@ def test_model_and_kernel_agree_at_every_rule(name: str, worker: Worker) -> None
         ("9", "1.30", "connected"),
         ("5", "1.34", "connect times out"),
         ("13", "1.35", "connected"),
+        ("7", "1.36", "connected"),
+        ("9", "1.37", "connected"),
+        ("13", "1.37", "connected"),
     ],
 )
 def test_a_lesson_in_nftables_mode_ends_as_on_the_kernel(number, version, verdict, worker: Worker) -> None:

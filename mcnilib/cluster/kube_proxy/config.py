@@ -2,7 +2,7 @@
 
 The texts of 1.22 to 1.24 were read in proxier.go of those lines, those of 1.25 to 1.27 follow from 1.24, 1.28 and the
 pull requests between them (110289, 110290: drops in table filter, 1.25; 114470: own KUBE-FIREWALL rule, 1.27); 1.32
-to 1.35 are equal to 1.31.
+to 1.35 are equal to 1.31. Those of 1.36 and 1.37 were not read: no change of their rules is known.
 Source: kubernetes pkg/proxy/iptables/proxier.go.
 """
 
@@ -115,6 +115,14 @@ class KubeProxy:
     def kubelet_leaves_nat(self) -> bool:
         """Whether the kubelet of this version leaves masquerading and drop marks to kube-proxy."""
         return self.minor >= 27
+
+    @property
+    def kubelet_drops_marked_last(self) -> bool:
+        """Whether KUBE-FIREWALL has the drop of marked packets last: in 1.25 and 1.26, which have a gate for it.
+
+        Source: syncIPTablesRules() and syncIPTablesRulesDeprecated() in pkg/kubelet/kubelet_network_linux.go.
+        """
+        return self.minor in (25, 26)
 
     def origin(self, reason: str) -> Origin:
         """Return the origin of a line this kube-proxy writes."""

@@ -1,10 +1,10 @@
-"""kube-proxy in IPVS mode, 1.22 to 1.35: virtual servers, the device kube-ipvs0, IP sets, and a few rules around them.
+"""kube-proxy in IPVS mode, 1.22 to 1.37: virtual servers, the device kube-ipvs0, IP sets, and a few rules around them.
 
 Rules are there or not by whether a set has members; there is none for an endpoint, and none that drops INVALID packets.
 Services are taken by name, addresses in their order (the real one walks both in random order).
 Source: pkg/proxy/ipvs/proxier.go of kubernetes, read in lines of 1.20, 1.25, 1.28 and 1.33, and a log of 1.23; pull
 requests 108460, 110628, 112950, 115019, 119791, 121919 tell the releases between. That 1.25 has the chains of
-KUBE-PROXY-FIREWALL, that 1.29 has what 1.29.1 got, and that 1.30 to 1.35 write the same, is derived. Not written:
+KUBE-PROXY-FIREWALL, that 1.29 has what 1.29.1 got, and that 1.30 to 1.37 write the same, is derived. Not written:
 IPv6, SCTP. Felix's own chains for IPVS (cali-forward-check, cali-set-endpoint-mark) are not written either.
 """
 

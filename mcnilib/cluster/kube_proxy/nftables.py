@@ -1,11 +1,12 @@
-"""kube-proxy in nftables mode, 1.29 to 1.35: the table `ip kube-proxy`, in the words of `nft list ruleset`.
+"""kube-proxy in nftables mode, 1.29 to 1.37: the table `ip kube-proxy`, in the words of `nft list ruleset`.
 
 The text is what the tool prints of it, so it is read like the ruleset of any machine. Elements are sorted as nft prints
 them; chains stand in the order in which a first full sync makes them, services by name (the real one walks them in
 random order).
 Source: pkg/proxy/nftables/proxier.go of kubernetes, read in the lines of 1.29 (4f2dbb4e8fe3), 1.30 (84a2e12f4ce8), 1.33
-(b0f823e6ccd8) and 1.34 (d328a85c9fbd); TestOverallNFTablesRules of 1.34. That 1.29 and 1.30 answer NodePorts on all
-addresses by default, and 1.31 and later on the node's own one, is derived. Not written: IPv6.
+(b0f823e6ccd8), 1.34 (d328a85c9fbd) and 1.36 (129058fc6d84); TestOverallNFTablesRules of 1.34. That 1.29 and 1.30 answer
+NodePorts on all addresses by default, and 1.31 and later on the node's own one, is derived. The one rule that 1.37
+writes in another way, for a service with one endpoint, is taken from pull request 140723. Not written: IPv6.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ _FIRST = 29
 
 MASQUERADE = "0x00004000"
 """1 << masqueradeBit, 14 by default, as nft prints a mark."""
+
+_MARKED = f"meta mark set meta mark | {MASQUERADE}"
 
 _NAME_LENGTH = 240
 """Longest part of a chain's name that tells service and endpoint; a longer one is cut."""
@@ -102,6 +105,15 @@ class _Writer:
         pods = f"ip saddr {{}}{proxy.cluster_cidr}" if proxy.cluster_cidr else ""
         self.local, self.foreign = pods.format(""), pods.format("!= ")
 
+    @property
+    def masquerades_at_once(self) -> bool:
+        """Whether one rule marks all that is for cluster IPs, and a set finds what a pod sends to itself; since 1.36.
+
+        Endpoints have chains of their own only for session affinity then.
+        Source: kubernetes pull requests 135800, 136499.
+        """
+        return self.minor >= 36
+
     def lines(self) -> Iterator[str]:
         yield "table ip kube-proxy {"
         yield '\tcomment "rules for kube-proxy"'
@@ -114,6 +126,9 @@ class _Writer:
 
     def _sets(self) -> Iterator[str]:
         """Yield sets and maps in the order in which they are made, those of session affinity last."""
+        if self.masquerades_at_once:
+            key = "ipv4_addr . ipv4_addr . inet_proto . inet_service"
+            yield from _map("set", "hairpin-connections", key, "service hairpin connections", self._hairpins())
         if self.minor >= 30:
             addresses = (str(x.service.cluster_ip) for x in self.services)
             yield from _map("set", "cluster-ips", "ipv4_addr", "Active ClusterIPs", addresses)
@@ -125,6 +140,11 @@ class _Writer:
         for x in self.services:
             for endpoint in x.view.reachable if x.service.affinity else ():
                 yield from _affinity(x.endpoint(endpoint), x.service.affinity)
+
+    def _hairpins(self) -> Iterator[str]:
+        """Yield what the connection of each endpoint of this node to itself looks like; two services may share one."""
+        here = ((x.service.protocol, e) for x in self.services for e in x.view.reachable if e.node == self.node.name)
+        yield from dict.fromkeys(f"{e.address} . {e.address} . {protocol} . {e.port}" for protocol, e in here)
 
     def _maps(self) -> Iterator[tuple[str, str, str, Iterator[str]]]:
         """Yield the maps: name, type of the key, comment, elements."""
@@ -211,18 +231,37 @@ class _Writer:
         nodes = "fib daddr type local ip daddr != 127.0.0.0/8" if self._any_address else "ip daddr @nodeport-ips"
         yield from self._checks(f"{nodes} {_PORT} vmap @no-endpoint-nodeports")
         served = [f"ip daddr . {_PORT} vmap @service-ips", f"{nodes} {_PORT} vmap @service-nodeports"]
-        yield from _chain("services", served)
-        unmarked = f"meta mark & {MASQUERADE} == 0x00000000 return"
-        masquerade = [unmarked, f"meta mark set meta mark ^ {MASQUERADE}", "masquerade fully-random"]
-        yield from _chain("masquerading", masquerade)
+        yield from _chain("services", [*self._marks_cluster_ips(), *served])
+        yield from _chain("masquerading", self._masquerading())
         if self.minor >= 30:
             rules = ['ip daddr @cluster-ips reject comment "Reject traffic to invalid ports of ClusterIPs"']
             if self.proxy.service_cidr:
                 rules += [f'ip daddr {self.proxy.service_cidr} drop comment "Drop traffic to unallocated ClusterIPs"']
             yield from _chain("cluster-ips-check", rules)
-        yield from _chain("mark-for-masquerade", [f"meta mark set meta mark | {MASQUERADE}"])
+        if not self.masquerades_at_once:
+            yield from _chain("mark-for-masquerade", [_MARKED])
         helper = 'comment "helper for @no-endpoint-services / @no-endpoint-nodeports"'
         yield from _chain("reject-chain", ["reject"], helper)
+
+    def _marks_cluster_ips(self) -> list[str]:
+        """Return the rule that marks what is for cluster IPs and comes from outside; none where that cannot be told."""
+        if not self.masquerades_at_once or not (self.foreign or self.proxy.masquerade_all):
+            return []
+        source, what = (
+            (" ", "masquerade all clusterIP traffic")
+            if self.proxy.masquerade_all
+            else (f" {self.foreign} ", "masquerade clusterIP traffic from outside cluster")
+        )
+        return [f'ip daddr @cluster-ips{source}{_MARKED} comment "{what}"']
+
+    def _masquerading(self) -> list[str]:
+        clear = f"meta mark set meta mark ^ {MASQUERADE}"
+        if not self.masquerades_at_once:
+            return [f"meta mark & {MASQUERADE} == 0x00000000 return", clear, "masquerade fully-random"]
+        return [
+            f"meta mark & {MASQUERADE} != 0x00000000 {clear} masquerade fully-random",
+            f"ct status dnat ip saddr . ip daddr . {_PORT} @hairpin-connections masquerade fully-random",
+        ]
 
     def _checks(self, node_ports: str) -> Iterator[str]:
         """Yield the chains of table filter's hooks: services without endpoints, and who may ask a load balancer."""
@@ -240,7 +279,7 @@ class _Writer:
     def _service(self, x: NftService) -> Iterator[str]:
         """Yield the chains of one service, in the order in which they are made."""
         view, s = x.view, x.service
-        for endpoint in view.reachable:
+        for endpoint in view.reachable if s.affinity or not self.masquerades_at_once else ():
             yield from _chain(f"endpoint-{x.endpoint(endpoint)}", self._endpoint(x, endpoint))
         for prefix, endpoints, used in (
             ("service", view.everywhere, view.uses_cluster),
@@ -258,29 +297,39 @@ class _Writer:
 
     def _endpoint(self, x: NftService, endpoint: Endpoint) -> list[str]:
         seen = [f"update @affinity-{x.endpoint(endpoint)} {{ ip saddr }}"] if x.service.affinity else []
+        itself = [] if self.masquerades_at_once else [f"ip saddr {endpoint.address} jump mark-for-masquerade"]
         return [
-            f"ip saddr {endpoint.address} jump mark-for-masquerade",
+            *itself,
             *seen,
             f"meta l4proto {x.service.protocol} dnat to {endpoint.address}:{endpoint.port}",
         ]
 
     def _balance(self, x: NftService, endpoints: tuple[Endpoint, ...], *, own: bool) -> list[str]:
         s, chosen = x.service, ", ".join(f"{i} : goto endpoint-{x.endpoint(e)}" for i, e in enumerate(endpoints))
+        if self.masquerades_at_once and not s.affinity:
+            return [self._directly(s.protocol, endpoints)]
         port = f" {s.protocol} dport {s.port}" if self.minor < 34 else ""
         source = "" if self.proxy.masquerade_all else f" {self.foreign}"
-        masquerade = own and (self.proxy.masquerade_all or bool(self.foreign))
+        masquerade = own and not self.masquerades_at_once and (self.proxy.masquerade_all or bool(self.foreign))
         head = [f"ip daddr {s.cluster_ip}{port}{source} jump mark-for-masquerade"] if masquerade else []
         if s.affinity:
             names = map(x.endpoint, endpoints)
             head += [f"ip saddr @affinity-{name} goto endpoint-{name}" for name in names]
         return [*head, f"numgen random mod {len(endpoints)} vmap {{ {chosen} }}"]
 
+    def _directly(self, protocol: str, endpoints: tuple[Endpoint, ...]) -> str:
+        """Return the rule that sends to one of the endpoints without a chain of its own."""
+        if self.minor >= 37 and len(endpoints) == 1:
+            return f"meta l4proto {protocol} dnat to {endpoints[0].address}:{endpoints[0].port}"
+        chosen = ", ".join(f"{i} : {e.address} . {e.port}" for i, e in enumerate(endpoints))
+        return f"meta l4proto {protocol} dnat ip to numgen random mod {len(endpoints)} map {{ {chosen} }}"
+
     def _external(self, x: NftService) -> list[str]:
-        cluster = f"goto service-{x.name}"
+        cluster, marks = f"goto service-{x.name}", _MARKED if self.masquerades_at_once else "jump mark-for-masquerade"
         if not x.view.external_local:
-            return ["jump mark-for-masquerade", cluster]
+            return [f'{marks} comment "masquerade"' if self.masquerades_at_once else marks, cluster]
         rules = [f'{self.local} {cluster} comment "short-circuit pod traffic"'] if self.local else []
-        rules += ['fib saddr type local jump mark-for-masquerade comment "masquerade local traffic"']
+        rules += [f'fib saddr type local {marks} comment "masquerade local traffic"']
         rules += [f'fib saddr type local {cluster} comment "short-circuit local traffic"']
         return [*rules, *([f"goto local-{x.name}"] if x.view.here else [])]
 

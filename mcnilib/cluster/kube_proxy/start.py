@@ -6,7 +6,8 @@ chains. The kubelet starts first, so kube-proxy finds the jumps to KUBE-FIREWALL
 leaves them where they are. Up to 1.26 KUBE-MARK-DROP and the drop of marked packets are the kubelet's; from 1.27 on
 nothing it writes is needed by a packet.
 Source: NewProxier() and syncProxyRules() in kubernetes pkg/proxy/iptables/proxier.go, pkg/proxy/conntrack/sysctls.go;
-pkg/kubelet/kubelet_network_linux.go (1.24 line); KEP-3178 (IPTablesOwnershipCleanup: default from 1.27).
+pkg/kubelet/kubelet_network_linux.go (of 1.24, of 1.25 and 1.26, and without the feature gate); KEP-3178
+(IPTablesOwnershipCleanup: default from 1.27).
 """
 
 from __future__ import annotations
@@ -71,17 +72,18 @@ def kubelet_rules(version: str) -> Rules:
     proxy = KubeProxy(version)
     martians = RuleLine("filter", MARTIANS, WHY_MARTIANS)
     hint = (("mangle", "KUBE-IPTABLES-HINT"),) if proxy.kubelet_writes_hint else ()
+    canaries = tuple((table, "KUBE-KUBELET-CANARY") for table in ("mangle", "nat", "filter"))
     if proxy.kubelet_leaves_nat:
         return Rules((*hint, ("filter", "KUBE-FIREWALL")), (martians,))
     nat = (("nat", "KUBE-MARK-DROP"), ("nat", "KUBE-MARK-MASQ"), ("nat", "KUBE-POSTROUTING"))
-    canaries = tuple((table, "KUBE-KUBELET-CANARY") for table in ("mangle", "nat", "filter"))
     marked = RuleLine(
         "nat",
         f"-A KUBE-MARK-DROP -j MARK --set-xmark {DROP_MARK}/{DROP_MARK}",
         mark("marks packets for KUBE-FIREWALL to drop"),
     )
     drop = RuleLine("filter", DROP_MARKED, mark("drops packets kube-proxy marked: no endpoint may take them"))
-    return Rules((*hint, *canaries, *nat, ("filter", "KUBE-FIREWALL")), (marked, drop, martians, *masquerading(proxy)))
+    drops = (martians, drop) if proxy.kubelet_drops_marked_last else (drop, martians)
+    return Rules((*hint, *canaries, *nat, ("filter", "KUBE-FIREWALL")), (marked, *drops, *masquerading(proxy)))
 
 
 def kubelet_jumps(version: str) -> tuple[RuleLine, ...]:
