@@ -45,13 +45,13 @@ def standard_repairs(world: World, trace: Trace) -> list[Repair]:
 
 def _of_causes(world: World, trace: Trace) -> Iterator[Repair]:
     """Yield what mends the causes that the verdict names: a default route in a table without one, or a translation."""
-    for reason in reasons(trace):
+    for reason in (reason for reason in reasons(trace) if reason.decides):
         netns = world[reason.netns]
-        if reason.decides and reason.lack is Lack.ROUTE and isinstance(reason.line, Rule):
+        if reason.lack is Lack.ROUTE and isinstance(reason.line, Rule):
             for hop in _gateways(world, netns, trace, reason.line.table):
                 where = f"ip route add default {hop} table {reason.line.table}"
                 yield replace(typed_repair(RepairKind.ROUTE, netns.name, where), of_cause=True)
-        elif reason.decides and reason.lack is Lack.TRANSLATION:
+        elif reason.lack is Lack.TRANSLATION:
             step = trace.journeys[reason.journey - 1].steps[reason.index]
             yield replace(_masquerade(netns.name, step.before), of_cause=True)
         if reason.decides and reason.cure:

@@ -130,7 +130,11 @@ def _end_of(trace: Trace) -> str:
 
 def _told(reason: Reason, netns: str = "") -> str:
     """Say a reason, and where; in a sentence about `netns` not that it is there."""
-    return reason.said if reason.netns == netns else tr("on {netns} {reason}", netns=reason.netns, reason=reason.said)
+    return (
+        reason.said
+        if reason.netns in ("", netns)
+        else tr("on {netns} {reason}", netns=reason.netns, reason=reason.said)
+    )
 
 
 def _sized_verdict(trace: Trace) -> str:
@@ -204,15 +208,22 @@ def tell(trace: Trace, depth: str = Depth.HOPS) -> list[str]:
         return lines
     for journey, times in times_sent(trace):
         lines.append(tell_journey(journey, times))
-        if depth == Depth.DECISIONS:
-            lines += [f"  {tell_step(step)}" for step in journey.steps]
+        for index, step in enumerate(journey.steps):
+            lines += [f"  {tell_step(step)}"] if depth == Depth.DECISIONS else []
+            lines += [f"    {text}" for text in _asides(trace, journey, index)]
     return lines
+
+
+def _asides(trace: Trace, journey: Journey, index: int) -> Iterator[str]:
+    """Yield what is told beside a step only: what did not match there, though that decided nothing."""
+    beside = (reason for reason in reasons(trace) if (reason.journey, reason.index) == (journey.number, index))
+    return (_told(reason) for reason in beside if reason.aside and not reason.decides)
 
 
 def because(trace: Trace) -> list[str]:
     """Say why the deciding step came to its decision, as far as connection tracking is the reason; then the notes."""
     first = next((reason for reason in reasons(trace) if reason.decides), None)
-    more = [_told(reason) for reason in reasons(trace) if reason is not first and not reason.aside]
+    more = [_told(reason) for reason in reasons(trace) if reason is not first and (reason.decides or not reason.aside)]
     return [*([] if trace.outcome.works else _reasons(trace)), *more, *trace.notes]
 
 

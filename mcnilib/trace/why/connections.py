@@ -13,18 +13,23 @@ from mcnilib.world.world import World
 
 
 def listed_before(trace: Trace, replay: Replay) -> Iterator[Reason]:
-    """Yield the listed connections that the first packet was taken to belong to; does it work without them?"""
-    journey = trace.journeys[0]
-    for index, step in enumerate(journey.steps):
-        entry = step.entry
-        if entry is None or not entry.listed or any(earlier.entry == entry for earlier in journey.steps[:index]):
-            continue
-        same = (known for netns, known in replay.loaded if netns == step.netns and known.original == entry.original)
-        if listed := next(same, None):
-            line = listed.line(0)
-            said = tr("packet {number} belongs to a connection that is listed already: `{line}`", number=1, line=line)
-            helps = _works_without(replay, step.netns, line)
-            yield Reason(1, index, step.netns, said, line, decides=helps, command="conntrack -L")
+    """Yield the listed connections that packets were taken to belong to, each with the first; does a conversation that
+    fails work without them?"""
+    found = dict[tuple[str, object], tuple[Journey, int]]()
+    for journey in trace.journeys if replay.loaded else ():
+        for index, step in enumerate(journey.steps):
+            if step.entry and step.entry.listed:
+                found.setdefault((step.netns, step.entry.original), (journey, index))
+    for (netns, original), (journey, index) in found.items():
+        line = next((known.line(0) for name, known in replay.loaded if (name, known.original) == (netns, original)), "")
+        if line:
+            number = journey.number
+            said = tr(
+                "packet {number} belongs to a connection that is listed already: `{line}`", number=number, line=line
+            )
+            helps = not trace.outcome.works and _works_without(replay, netns, line)
+            works = trace.outcome.works
+            yield Reason(number, index, netns, said, line, decides=helps, command="conntrack -L", aside=works)
 
 
 def _works_without(replay: Replay, netns: str, line: str) -> bool:

@@ -26,7 +26,7 @@ class Reason:
 
     journey: int  # number of the packet
     index: int
-    netns: str
+    netns: str  # empty: it is about none in particular
     said: str  # a clause
     line: object = None
     table: str = ""
