@@ -101,6 +101,37 @@ def test_a_report_of_sosreport_is_a_snapshot(folder: str, tmp_path: Path) -> Non
         assert "rejected on node1 in filter INPUT" in says(snapshot, "db", "tcp:10.244.1.1:23")
 
 
+RULESET = """# Warning: table ip filter is managed by iptables-nft, do not touch!
+table ip filter {
+	chain INPUT {
+		type filter hook input priority filter; policy accept;
+		tcp dport 23 counter packets 0 bytes 0 xt target "REJECT"
+	}
+}
+table ip6 firewall {
+	chain INPUT {
+		type filter hook input priority filter; policy accept;
+		ip6 saddr fe80::/10 counter packets 1 bytes 2 drop
+	}
+}
+table inet firewalld {
+	chain filter_INPUT {
+		type filter hook input priority filter + 10; policy accept;
+		ct state { established, related } accept
+		tcp dport 22 reject with icmpx admin-prohibited
+	}
+}
+"""
+
+
+def test_the_native_rules_that_sosreport_gathers_are_met() -> None:
+    gathered = f"{SOS}sos_commands/firewall_tables/nft_list_ruleset"
+    report = sosreport(LAYOUTS["since 4"]) | {gathered: RULESET}
+    snapshot = open_files({name: text.encode() for name, text in report.items()})
+    said = says(snapshot, "db", "tcp:10.244.1.1:22")
+    assert "rejected on node1 in inet firewalld filter_INPUT by `tcp dport 22 reject with icmpx" in said
+
+
 def test_it_is_read_from_an_archive_with_links_and_merged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     archive = tmp_path / "sos.tar.gz"
     with tarfile.open(archive, "w:gz") as packed:

@@ -118,7 +118,7 @@ SOSREPORT = ReportLayout(
         *_of_sos(r"sos_commands/networking/namespaces/(?P<netns>[^/]+)/ip_netns_exec_(?P=netns)_"),
         *_of_sos(r"sos_commands/networking/ip_netns_exec_(?P<netns>[^/]+?)_"),
         Gathered(_SOS + "bridge_-s_-s_-d_-t_fdb_show", "bridge-fdb.txt", _without(r" used \d+/\d+")),
-        Gathered(_SOS + "nft_list_ruleset", "nft.txt", _only(r"table |\s+flags ")),
+        Gathered(_SOS + "nft_list_ruleset", "nft.txt"),
         Gathered(_SOS + "tc_-s_qdisc_show", "tc.txt", _only("qdisc ")),
         Gathered(_SOS + "uname_-a", "uname.txt", _release),
         Gathered(_SOS + "ipset_save", "ipset.txt"),
