@@ -10,6 +10,7 @@ from mcnilib.linux.netfilter.hooks import NfVerdict
 from mcnilib.linux.netfilter.iptables.match.conntrack import ConntrackIs
 from mcnilib.linux.netfilter.iptables.match.misc import Comment
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
+from mcnilib.linux.netfilter.ipvs.service import VirtualServer
 from mcnilib.trace.trace import Fate, Journey, Replay, Stage
 from mcnilib.trace.why.reached import decider, entrance_of, visit_of, works_in
 from mcnilib.trace.why.reason import Reason, written_by
@@ -20,11 +21,18 @@ _MOST_HELD = 4
 
 
 def would_have_passed(replay: Replay, lost: Journey) -> Iterator[Reason]:
-    """Yield the rules that would have accepted a packet that a table ended."""
+    """Yield the rules that would have accepted a packet that a table ended; of a virtual server what it lacks."""
     step = lost.last
+    if isinstance(step.line, VirtualServer) and lost.fate is Fate.REJECTED:
+        yield _no_server(lost, step.line)
     if step.stage is Stage.NETFILTER and lost.fate in (Fate.DROPPED, Fate.REJECTED):
         yield from _behind(replay, lost)
         yield from _nearly(replay, lost)
+
+
+def _no_server(lost: Journey, service: VirtualServer) -> Reason:
+    lacks = tr("it has no real server") if not service.servers else lost.last.action
+    return Reason(lost.number, len(lost.steps) - 1, lost.last.netns, lacks, service, decides=True)
 
 
 def _behind(replay: Replay, lost: Journey) -> Iterator[Reason]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from ipvs_worlds import IpvsCase, service
 from kernel_worlds import FORWARDS, chains
 from small_worlds import namespace, plug, routed, talk
 
 from mcnilib.trace.explain import because, verdict
+from mcnilib.trace.run import run
 from mcnilib.trace.why.reasons import reasons
 from mcnilib.world.world import World
 
@@ -137,3 +139,14 @@ def test_what_would_not_have_helped_stands_in_the_table_only():
     (reason,) = reasons(trace)
     assert (reason.decides, because(trace)) == (False, [])
     assert reason.said.endswith("did not match packet 1: incoming device is e1, not e9")
+
+
+@pytest.mark.parametrize(
+    ("servers", "says"),
+    [((), "it has no real server"), (("10.0.2.2:8080 0",), "no server of -t 172.30.0.41:80 takes connections")],
+    ids=["none", "one that takes nothing"],
+)
+def test_a_virtual_server_that_refuses_says_what_it_lacks(servers, says):
+    case = IpvsCase(service(*servers), "connection refused")
+    said = verdict(run(case.world, *case.talk(1)))
+    assert said.partition(", because ")[2] == says
