@@ -324,6 +324,15 @@ REFUSALS = {
 RESTORE = "OUTPUT -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff"
 SAVED = ("INPUT -j CONNMARK --set-xmark 0x1/0xffffffff",)
 
+
+def copied(save: str, restore: str, *rules: str) -> str:
+    """A mark that is saved with some masks, changed, and restored with others, before the rules look at it."""
+    marks = "0xab/0xffffffff", "0xff/0xffffffff"
+    copies = f"CONNMARK --save-mark {save}", f"CONNMARK --restore-mark {restore}"
+    targets = (f"MARK --set-xmark {marks[0]}", copies[0], f"MARK --set-xmark {marks[1]}", copies[1])
+    return chains("mangle", *(f"PREROUTING -j {target}" for target in targets), *rules)
+
+
 CASES = {
     "through a router": Case(routed(), "tcp:10.0.2.2:80", "connected"),
     "a closed port": Case(routed(), "tcp:10.0.2.2:81", "connection refused"),
@@ -393,6 +402,14 @@ CASES = {
     "a mark of nat before DNAT": Case(two_ways_out(marking("nat", "OUTPUT -d 10.9.9.9/32 -j DNAT --to-destination 10.0.2.2")), "tcp:10.9.9.9:80", "connected"),
     "a mark of filter after DNAT": Case(two_ways_out(marking("filter"), chains("nat", "OUTPUT -d 10.9.9.9/32 -j DNAT --to-destination 10.0.2.2")), "tcp:10.9.9.9:80", "connected"),
     "a mark of raw, then DNAT to the address it has": Case(two_ways_out(marking("raw"), chains("nat", "OUTPUT -p tcp -j DNAT --to-destination 10.0.2.2:80")), "tcp:10.0.2.2:8080", "connected"),
+    "a mark restored with unequal masks": Case(
+        routed(copied("--nfmask 0xf0 --ctmask 0xf0", "--nfmask 0x30 --ctmask 0xf0", "FORWARD -m mark ! --mark 0x6f -j DROP")),
+        "tcp:10.0.2.2:80", "connected",
+    ),
+    "a mark saved with unequal masks, of the answer another": Case(
+        routed(copied("--nfmask 0xf0 --ctmask 0x30", "--nfmask 0xff --ctmask 0xff", "FORWARD -m mark --mark 0x20 -j DROP")),
+        "tcp:10.0.2.2:80", "connect times out",
+    ),
     "a connection's mark, restored by raw": Case(two_ways_out(chains("raw", RESTORE), chains("mangle", *SAVED)), "tcp:10.0.2.2:80", "connected"),
     "a connection's mark, restored by mangle": Case(two_ways_out(chains("mangle", RESTORE, *SAVED)), "tcp:10.0.2.2:80", "connected"),
     "a source local by a rule's table": Case(local_elsewhere(IN_TABLE), "tcp:8.8.8.8:80", "connect times out"),
