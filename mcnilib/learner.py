@@ -181,6 +181,7 @@ def _clear(cell: dict[str, Any], binder: str) -> None:
     source = FOLDED_SOLUTION.sub("", OFFER.sub("", "".join(cell["source"])))
     source = PAGE.sub("", source).replace(SOURCE_PAGES, "../")
     source = source.replace(ORIGINAL, _on_binder(binder)) if binder else BADGE.sub("", source)
+    source = "\n".join(line for line in source.split("\n") if not any(page in line for page in NOT_FOR_LEARNERS))
     cell["source"] = source.splitlines(keepends=True)
     if cell["cell_type"] == "code":
         cell |= {"outputs": [], "execution_count": None}

@@ -60,6 +60,9 @@ PRACTICE = re.compile(r'<section class="exercises">.*?</section>', re.DOTALL)
 PIN = 'data-pin="pin"'
 """The button that keeps a state to compare others with; it has no use above a comparison of the same scenario."""
 
+HEADING = re.compile(r"<(h[2-6])>([^<]+)</")
+"""A heading of a lesson; its `id` is the one that JupyterLab gives it, so a link leads to it in both."""
+
 PLACES = re.compile(r'(href=")([^":#]+\.(?:ipynb|md))(?=[#"])')
 """Links to other notebooks and to documents, which are relative to the folder of the notebooks."""
 
@@ -345,6 +348,7 @@ def markdown(text: str) -> Html:
     """Return Markdown as HTML; links to notebooks lead to their pages, those to documents to where they can be read."""
     html = str(mistune.create_markdown(escape=False, plugins=["table", "strikethrough"])(text))
     html = PLACES.sub(lambda link: link[1] + _place(link[2]), html)
+    html = HEADING.sub(lambda told: f'<{told[1]} id="{told[2].replace(" ", "-")}">{told[2]}</', html)
     frame = void_element("div", class_="wide", tabindex="0", role="group", aria_label=tr("table"))
     html = html.replace("<table>", f"{frame}<table>")
     return Html(html.replace("</table>", "</table></div>"))
