@@ -9,12 +9,17 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mcnilib.errors import McniError
 from mcnilib.kernel.compare.record import AGREES, DIFFERS, SKIPPED, UNKNOWN, parse_records
+from mcnilib.linux.netfilter.nftables.rule import print_ruleset
+from mcnilib.linux.netfilter.nftables.statement import Opaque
+from mcnilib.linux.netfilter.nftables.text.ruleset import read_ruleset
 from mcnilib.snapshots.question import changed, read_listeners
 from mcnilib.snapshots.snapshot import Snapshot, snapshot_of
 from mcnilib.snapshots.typed.skeleton import skeleton
@@ -132,6 +137,7 @@ def _table(public: Counter[str]) -> Iterator[str]:
     seeds = len([*(DATA / "fuzz").glob("*.txt")])
     yield f"| worlds in which model and kernel once differed, each a test now | {seeds} | {seeds} | {seeds} | 0 | |"
     yield _listings()
+    yield _published()
     total, agree = public.total(), public["agrees"] + public["in one course"]
     why = f"{public['unknown']}: below, each with its reason" if public["unknown"] else ""
     traced = agree + public["contradicts"]
@@ -168,6 +174,34 @@ def _listings() -> str:
     return f"| rules of whole nodes as Felix writes them, to the letter | {lines} lines | | {lines} | 0 | |"
 
 
+def counted(texts: Mapping[str, str]) -> dict[str, object]:
+    """Read rulesets of nft; count them, their lines and rules, what is printed otherwise, and what is unknown by its
+    first words. `python docs/agreement.py FILE...` prints this, which is kept in tests/data/nftables/published.json."""
+    found, unknown = Counter[str](), Counter[str]()
+    for name, text in texts.items():
+        found += Counter(listings=1, lines=text.count("\n"))
+        try:
+            tables = read_ruleset(text, name)
+        except McniError:
+            found["not read"] += 1
+            continue
+        found["printed the same"] += print_ruleset(tables).strip() == text.strip()
+        for rule in (rule for table in tables for chain in table.chains for rule in chain.rules):
+            kept = [one.text for one in rule.statements if isinstance(one, Opaque)]
+            found += Counter({"rules": 1, "unknown": bool(kept)})
+            unknown.update(" ".join(text.split()[:2]) for text in kept)
+    return {**found, "reasons": dict(unknown.most_common())}
+
+
+def _published() -> str:
+    kept = json.loads((DATA / "nftables" / "published.json").read_text(encoding="utf-8"))
+    what = f"rulesets of nft that others published, as nft prints them: {kept['rules']:,} rules"
+    why = [f"{number}: `{words}`" for words, number in [*kept["reasons"].items()][:REASONS]]
+    rest = kept["unknown"] - sum([*kept["reasons"].values()][:REASONS])
+    said = "<br>".join([*why, f"{rest}: other statements", f"{kept.get('not read', 0)} listings not read"])
+    return f"| {what} | {kept['listings']} | | {kept['printed the same']} printed the same | | {_cell(said)} |"
+
+
 def _row(what: str, read: int, traced: int, agree: int, differ: int, unknown: Counter[str]) -> str:
     most = sorted(unknown.items(), key=lambda x: (-x[1], x[0]))
     named = [f"{number}: {why}" for why, number in most[:REASONS] if number]
@@ -192,3 +226,8 @@ def _short(text: str, most: int = 420) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
+
+
+if __name__ == "__main__":
+    given = {name: Path(name).read_text(encoding="utf-8") for name in sys.argv[1:]}
+    print(json.dumps(counted({name: text for name, text in given.items() if text.strip()}), indent=1))

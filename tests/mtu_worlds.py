@@ -11,6 +11,7 @@ from kernel_worlds import DROP_INVALID, FORWARDS, bridged, chains, ipip_tunnels,
 from small_worlds import namespace, plug
 
 from mcnilib.linux.device.tunnel.vxlan import Vxlan
+from mcnilib.linux.netfilter.nftables.text.ruleset import read_ruleset
 from mcnilib.linux.netns import add_routes
 from mcnilib.linux.routing.route import parse_route
 from mcnilib.trace.flow import Flow, Listener
@@ -49,6 +50,13 @@ def with_mtu(world: World, mtus: Mapping[str, int]) -> World:
         links = tuple(replace(x, mtu=mtu) if x.name == device else x for x in world[netns].links)
         world = world.put(world[netns].but(links=links))
     return world
+
+
+def natively(rule: str) -> World:
+    """The routers and their hosts; r sends no ICMP, and has a native rule in its forward chain."""
+    chain = f"chain f {{\n type filter hook forward priority mangle; policy accept;\n {rule}\n}}\n"
+    world = between(NO_ICMP)
+    return world.put(world["r"].with_ip4(nft=read_ruleset(f"table inet m {{\n{chain}}}\n")))
 
 
 def with_df(world: World, df: str | None) -> World:
@@ -130,6 +138,13 @@ CASES = {
     ),
     "the client begins with smaller segments": Case(
         with_mtu(between(NO_ICMP, a="sysctl net.ipv4.tcp_mtu_probing 2"), NARROW), "connected", answer=10
+    ),
+    "nft clamps the MSS": Case(
+        with_mtu(natively("tcp flags syn / syn,rst tcp option maxseg size set rt mtu"), NARROW), "connected"
+    ),
+    "nft sets the MSS": Case(with_mtu(natively("tcp option maxseg size set 1200"), NARROW), "connected"),
+    "nft sets a larger MSS": Case(
+        with_mtu(natively("tcp option maxseg size set 1400"), NARROW), HANGS, error="ETIMEDOUT"
     ),
     "the router clamps the MSS": Case(with_mtu(between(CLAMP + NO_ICMP), NARROW), "connected"),
     "the router sets the MSS": Case(with_mtu(between(SET_MSS + NO_ICMP), NARROW), "connected"),

@@ -108,6 +108,8 @@ ip saddr != 10.0.0.0-10.0.0.255 drop
 meta mark set ct mark >> 8
 log flags tcp sequence,options
 log flags skuid flags ether
+tcp flags syn / syn,rst tcp option maxseg size set rt mtu
+oifname "ppp0" tcp option maxseg size set 1452
 """
 """Lines as nft 1.0.6 prints them, of which values, ranges and flags are shown in several ways."""
 

@@ -75,6 +75,7 @@ def test_a_table_goes_with_all_it_holds() -> None:
         ("nft add rule inet t own jump own", "ELOOP"),
         ("nft add rule inet t f jump f", "ELOOP"),
         ("nft add rule inet t f masquerade", "EOPNOTSUPP"),
+        ("nft 'add chain inet t n { type filter hook input priority 0 ; }; add rule inet t n tcp option maxseg size set rt mtu'", "EOPNOTSUPP"),
         ("nft add rule inet t f drop counter", "nothing may follow drop"),
         ("nft add rule inet t f iif eth7 drop", "ENODEV"),
         ("nft delete rule inet t f handle 4", "handles of the rules in chain f"),

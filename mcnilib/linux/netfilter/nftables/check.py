@@ -14,6 +14,7 @@ from mcnilib.linux.netfilter.nftables.action import NatStatement, RejectStatemen
 from mcnilib.linux.netfilter.nftables.condition import Compare, VerdictMap
 from mcnilib.linux.netfilter.nftables.expression import FibLookup
 from mcnilib.linux.netfilter.nftables.rule import NftChain, NftRule, NftTable
+from mcnilib.linux.netfilter.nftables.segment import HOOKS_OF_ROUTES, SetMaxSegment
 from mcnilib.linux.netfilter.nftables.sets import NftSet
 from mcnilib.linux.netfilter.nftables.statement import Decide, NftStatement, NftVerdict
 
@@ -94,6 +95,8 @@ def _hooks_of(statement: NftStatement) -> Collection[str]:
         return HOOKS_OF_NAT[statement.verb]
     if isinstance(statement, RejectStatement):
         return HOOKS_OF_REJECT
+    if isinstance(statement, SetMaxSegment) and not statement.size:
+        return HOOKS_OF_ROUTES
     if isinstance(statement, Compare) and isinstance(statement.left, FibLookup):
         if "iif" in statement.left.flags or statement.left.result != "type":
             return HOOKS_OF_FIB["iif"]

@@ -22,6 +22,7 @@ from mcnilib.linux.netfilter.nftables.expression import (
     Expression,
     PacketField,
 )
+from mcnilib.linux.netfilter.nftables.segment import SetMaxSegment
 from mcnilib.linux.netfilter.nftables.sets import show_span
 from mcnilib.linux.netfilter.nftables.statement import Decide, NftStatement, Opaque, OtherFamily, Silent
 from mcnilib.linux.netfilter.nftables.text.expressions import (
@@ -185,6 +186,17 @@ def _add_element(words: Tokens, sets: Sets) -> NftStatement:
     return AddElement(verb, named, of, " ".join(options))
 
 
+def _tcp(words: Tokens, sets: Sets) -> NftStatement:
+    """Read `tcp option maxseg size set N|rt mtu`, or what is said of a field of TCP."""
+    if not words.skip("tcp", "option"):
+        return _about(words, sets, read_expression(words, sets))
+    if not words.skip("maxseg", "size", "set"):
+        raise NotModelled
+    if words.skip("rt", "mtu"):
+        return SetMaxSegment()
+    return SetMaxSegment(words.number(mark("a number"), 0xFFFF) or 1)
+
+
 def _notrack(words: Tokens, sets: Sets) -> NftStatement:
     words.read += 1
     return NoTrack()
@@ -276,6 +288,7 @@ STATEMENTS: dict[str, Callable[[Tokens, Sets], NftStatement]] = {
     "limit": _limit,
     "meta": _meta,
     "notrack": _notrack,
+    "tcp": _tcp,
     "reject": _reject,
     **dict.fromkeys(("dnat", "snat", "masquerade", "redirect"), _nat),
 }
