@@ -108,6 +108,7 @@ def test_what_a_page_of_the_copy_points_at_is_in_the_copy(copy: Path) -> None:
 def test_the_copy_has_nothing_for_teachers(copy: Path) -> None:
     assert not (copy / "docs" / "teaching.md").exists()
     assert "teaching.md" not in (copy / "README.md").read_text()
+    assert "teaching.md" not in (copy / "notebooks" / "00-index.ipynb").read_text()
     assert "mcni handout 7 handout.pdf" in (copy / "README.md").read_text()
 
 
