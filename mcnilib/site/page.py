@@ -245,7 +245,7 @@ def _controls(view: View, uid: str) -> Html:
 
 def _control(uid: str, option: Option, start: str) -> Html:
     """Return a setting: buttons of which one is chosen for few short values, else a list."""
-    label, help = tr(option.label), element("small", tr(option.help), id=f"{uid}-help")
+    label, help = tr(option.label), element("small", sentence(tr(option.help)), id=f"{uid}-help")
     if option.fits_buttons:
         buttons = (_radio(f"{uid}-{n}", option.name, text, text == start) for n, text in enumerate(option.texts))
         choice = element("span", *buttons, class_="choice")

@@ -70,7 +70,7 @@ def test_the_arrow_keys_walk_through_the_conversation_and_the_link_keeps_the_ste
     assert site.page.evaluate("scrollY") == 0  # the table shows its row; the page stays where it is
     site.page.locator("body").press("ArrowRight")
     expect(site.part("where")).to_contain_text("step 9 of 21: 3 ACK, node1: filter KUBE-FORWARD: dropped")
-    assert site.page.url.endswith("#step=9")
+    expect(site.page).to_have_url(re.compile("#step=9$"))
     site.check(View(scenario(FLAGSHIP), scenario(FLAGSHIP).start(), 9))
     site.page.get_by_role("button", name="whole").click()
     expect(site.part("where")).to_have_text("21 steps")
@@ -116,7 +116,7 @@ def test_a_conversation_is_played_to_its_end_waits_as_long_as_it_did_and_can_be_
     controls.get_by_role("button", name="play").click()
     expect(site.part("where")).to_contain_text("step 21 of 21")
     expect(controls.get_by_role("button", name="play")).to_be_visible()
-    assert site.page.url.endswith("#step=21")
+    expect(site.page).to_have_url(re.compile("#step=21$"))
 
 
 def test_nothing_moves_by_itself_for_those_who_asked_for_less_motion(site):
@@ -170,7 +170,7 @@ def test_the_switch_shows_what_other_settings_use_with_each_toggle_and_in_the_li
     switch.focus()
     site.page.keyboard.press("Space")
     expect(site.part("picture").get_by_text("gateway", exact=True)).to_be_visible()
-    assert site.page.url.endswith("#everything=1")
+    expect(site.page).to_have_url(re.compile("#everything=1$"))
     site.page.keyboard.press("ArrowRight")
     expect(site.part("where")).to_contain_text("step 1 of 21")
     chosen.get_by_label("kube-proxy version").select_option("1.30")

@@ -119,10 +119,19 @@ def _states(layout: Layout, trace: Trace, at: tuple[int, int] | None) -> Iterato
         yield from _column(tracking, left.x + 4, rect.bottom - 12, left.w - 8, "left")
         if not layout.stacked and (names := writers(trace, name)):
             rules = [
-                (tr("{planes} by", planes=data_planes(trace, name)), "quiet"),
+                *((line, "quiet") for line in _heading(tr("{planes} by", planes=data_planes(trace, name)), right.w)),
                 *((tr(name), colour if decided_by(trace, at) else "quiet") for name, colour in names.items()),
             ]
             yield from _column(rules, right.right - 4, rect.bottom - 12, right.w, "right")
+
+
+def _heading(text: str, limit: float) -> tuple[str, ...]:
+    """Break a heading into lines of which the last is more than one word, where there is room for two."""
+    *lines, last = wrap(text, limit)
+    if lines and " " not in last and " " in lines[-1]:
+        before, _, word = lines.pop().rpartition(" ")
+        lines, last = [*lines, before], f"{word} {last}"
+    return (*lines, last)
 
 
 def _column(lines: list[tuple[str, str]], x: float, bottom: float, limit: float, align: str) -> Iterator[Label]:

@@ -40,6 +40,7 @@ let shown;       // {article} and what stands behind `#`: what is to be seen, pe
 let wrong = "";  // what the address says that means nothing
 let painted;     // the answer that is on the screen
 let asked = 0;   // number of the last view asked for
+let rest;        // what follows the picture onto the screen, until it is there
 let urls = {};   // what each panel of the page shows, once it was asked for: id -> its address; kept with the history
 
 const phone = matchMedia("(max-width: 700px)");
@@ -106,6 +107,7 @@ async function showView(view, known, history, at) {
 async function lookAhead(view, number) {
   await pause(REST);
   if (number !== asked) return;
+  if (!view.narrow) await fetchPrepared(valuesOf(view)[0]);
   for (const near of await ask("likely", JSON.stringify(view)).catch(() => [])) {
     if (number !== asked) return;
     await ofView(JSON.parse(near)).catch(() => {});
@@ -118,13 +120,39 @@ function busy(article, is) {
 
 // The screen
 
+// How it ends and the picture come first; what stands below them follows when they are painted, with the address, whose
+// change takes the browser as long as the picture does.
 function paint(article, answer, history) {
+  finish();
   if (!article) throw new Error(tr("The conversation {name} is not on this page; the explorer has it.", answer));
   complain(wrong);
   select(article);
   compare(article, answer);
   put(article, "picture", answer.picture);
   put(article, "verdict", answer.verdict);
+  setControls(article, answer.settings);
+  setStepper(article, answer.step, answer.steps.length, answer.step ? answer.steps[answer.step - 1] : tr("{count} steps", { count: answer.steps.length }));
+  part(article, "depth").value = answer.depth;
+  setFailure(article, answer.failure);
+  setComparison(article, answer.against);
+  setEverything(article, answer);
+  shown = { ...shown, article, place: answer.places[answer.step - 1], step: answer.step, depth: answer.depth, against: pinned(answer), everything: answer.everything };
+  painted = answer;
+  const url = addressOf(answer), { machine } = shown;
+  urls[article.id] = url;
+  rest = () => { paintRest(article, answer, machine); address(article, url, history); };
+  if (history === "start" || document.hidden) finish(); else afterFrame(finish);
+}
+
+function finish() {
+  const now = rest;
+  rest = undefined;
+  now?.();
+}
+
+const afterFrame = action => requestAnimationFrame(() => setTimeout(action));
+
+function paintRest(article, answer, machine) {
   put(article, "reasons", answer.reasons);
   put(article, "times", answer.times);
   put(article, "table", answer.table);
@@ -132,18 +160,9 @@ function paint(article, answer, history) {
   part(article, "command").textContent = answer.command;
   part(article, "notebook").href = answer.notebook;
   part(article, "copied").textContent = "";
-  setControls(article, answer.settings);
-  setStepper(article, answer.step, answer.steps.length, answer.step ? answer.steps[answer.step - 1] : tr("{count} steps", { count: answer.steps.length }));
-  part(article, "depth").value = answer.depth;
-  setFailure(article, answer.failure);
   setMarks(part(article, "times"), answer.step);
-  setComparison(article, answer.against);
-  setEverything(article, answer);
-  shown = { ...shown, article, place: answer.places[answer.step - 1], step: answer.step, depth: answer.depth, against: pinned(answer), everything: answer.everything };
-  painted = answer;
-  lookInto(article, shown.machine);
+  lookInto(article, machine);
   article.dispatchEvent(new CustomEvent("mcni-view", { bubbles: true, detail: answer }));
-  address(answer, history);
   const table = part(article, "table"), row = table.querySelector("[aria-current]");
   if (row) table.scrollTop = row.offsetTop - table.clientHeight / 2;
 }
@@ -168,7 +187,8 @@ function compare(article, answer) {
 }
 
 function setControls(article, values) {
-  for (const [name, value] of Object.entries(values)) form(article).elements[name].value = value;
+  const now = settings(article);
+  for (const [name, value] of Object.entries(values)) if (now[name] !== value) form(article).elements[name].value = value;
 }
 
 function setComparison(article, against) {
@@ -203,14 +223,16 @@ function select(article) {
 // the depth, the state it is compared with, whether everything is drawn, the machine that is looked into, and the
 // commands typed into an exercise. All of it is text to the model, which says what it cannot read.
 
-function address({ state, ...answer }, history) {
+function addressOf({ state, ...answer }) {
   const { machine, exercise, commands } = shown, depth = answer.depth === "hops" ? undefined : answer.depth;
   const looks = { step: answer.step || undefined, depth, against: pinned(answer) || undefined, everything: answer.everything ? 1 : undefined, machine };
   const print = parts => query(Object.entries(parts).filter(([, value]) => value !== undefined));
   const all = print({ ...looks, exercise, commands }), behind = all.length > LONGEST ? print(looks) : all;
-  const url = `?${state}${behind && `#${behind}`}`;
-  keepState(shown.article, url);
-  urls[shown.article.id] = url;
+  return `?${state}${behind && `#${behind}`}`;
+}
+
+function address(article, url, history) {
+  keepState(article, url);
   if (history === "start" || url === location.search + location.hash) return;
   window.history[history === "push" ? "pushState" : "replaceState"]({ urls: { ...urls } }, "", url);
 }
@@ -265,6 +287,7 @@ function follow(opening = false, { search: asks, hash } = location, panel = unde
 // Back and forward: on the page of a lesson every panel shows again what it showed then, before the address is followed.
 async function goBack({ state }) {
   stop();
+  rest = undefined;  // it is of the state one comes from
   const then = state?.urls ?? {};
   const panels = byId("scenario") ? [] : [...document.querySelectorAll("article")];
   for (const panel of panels.filter(({ id }) => urls[id] !== then[id])) {
@@ -319,6 +342,7 @@ function move(by) {
 async function goTo(article, place) {
   shown.place = place;
   await show({ machine: shown.machine ?? "" }, { history: "replace", stays: true });
+  finish();
   showLine(article);
 }
 
@@ -330,6 +354,7 @@ function onKey(event) {
 }
 
 async function copyLink(article) {
+  finish();
   const said = part(article, "copied");
   try {
     await navigator.clipboard.writeText(location.href);
