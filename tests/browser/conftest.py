@@ -13,9 +13,11 @@ from browser.accessibility import axe_script
 from browser.lab_page import LabPage, new_page
 from browser.server import LabServer, lab_server
 from browser.site_page import NOTEBOOKS, PAGES, served_site
+from mcnilib.scenarios import all_scenarios
+from mcnilib.scenarios.scenario import neighbours
 from mcnilib.site.prepared import MOST_STATES
 
-ONE_CHANGE = 30
+ONE_CHANGE = 1 + max(len(list(neighbours(story, story.start()))) for story in all_scenarios())
 """States of a scenario that are prepared in most tests: at least those one change from its start."""
 
 SWITCHES = [
