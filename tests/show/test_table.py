@@ -70,10 +70,11 @@ def test_what_was_sent_again_and_ends_otherwise_has_a_row_of_its_own():
 
 
 def test_a_row_says_what_did_not_match_or_had_no_route_there():
-    (row,) = (row for row in rows(unanswered(), "hops") if row.reason)
+    row, last = (row for row in rows(unanswered(), "hops") if row.reason)
     assert (row.where, row.what) == ("b: route", "route: eth1 via 10.0.3.1")
     assert row.reason.startswith("table 100, which `99: from 10.0.2.2 lookup 100` asks, is empty")
     assert "<div>table 100, which <code>99: from" in table_html((row,), "hops")
+    assert (last.where, last.reason) == ("c: route", "10.0.1.2 is an address of a")
 
 
 def test_a_row_says_where_what_by_which_line_and_whose():
