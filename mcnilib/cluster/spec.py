@@ -51,6 +51,7 @@ class HostSpec:
     name: str
     nics: tuple[Nic, ...]
     default: IPv4Address | None = None
+    zone: str = ""  # label topology.kubernetes.io/zone of a node
 
     def nic(self, name: str) -> Nic:
         """Return the card called `name`. Raises: NotThere."""
@@ -177,11 +178,21 @@ class TrafficPolicy(Enum):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A ready endpoint of a service and the node it runs on."""
+    """An endpoint of a service, the node it runs on, and its conditions and hints as in the EndpointSlice."""
 
     address: IPv4Address
     port: int
     node: str
+    ready: bool = True
+    serving: bool = True
+    terminating: bool = False
+    for_zones: tuple[str, ...] = ()
+    for_nodes: tuple[str, ...] = ()
+
+    @property
+    def serving_to_the_end(self) -> bool:
+        """Whether its pod is being deleted and still answers; such an endpoint is not ready."""
+        return self.serving and self.terminating and not self.ready
 
     def __str__(self) -> str:
         return self._text
@@ -210,6 +221,8 @@ class Service:
     load_balancer_ips: tuple[IPv4Address, ...] = ()
     source_ranges: tuple[IPv4Network, ...] = ()
     health_check_port: int = 0
+    load_balancer_proxies: bool = False
+    """Whether ipMode of its load balancer's addresses is Proxy: packets are for the balancer, not for the nodes."""
 
     @property
     def full_name(self) -> str:

@@ -7,8 +7,9 @@
     nftables   the table of the nftables mode, from 1.29 on
     ipvs       virtual servers, sets and rules of the ipvs mode
 
-Not modelled: IPv6, topology hints, terminating endpoints, more than 1000 endpoints
-(comments dropped).
+    usable     which endpoints a node may use: ready, ending, hinted; and how traffic of pods is told
+
+Not modelled: IPv6, and pods told by a device in nftables mode.
 """
 
 from mcnilib.cluster.kube_proxy.config import KubeProxy

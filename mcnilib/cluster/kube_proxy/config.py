@@ -10,13 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from typing import NoReturn
 
 from mcnilib.cluster.settings import VERSIONS
 from mcnilib.errors import Unsupported
 from mcnilib.language import mark, tr
 from mcnilib.linux.origin import Origin
+
+LAST_BIT = 31
+"""The last bit of a packet mark."""
+
+
+def _has_loopback(network: IPv4Network) -> bool:
+    return network.is_loopback or IPv4Address("127.0.0.0") in network
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,10 @@ class KubeProxy:
     project's kernel lab) kube-proxy of 1.31 and later falls back to the plain rules, hence the default.
     `tcp_be_liberal` is conntrack.tcpBeLiberal, 1.29 and later. `service_cidr`: what the ServiceCIDR API told it, which
     only the nftables mode reads; None: nothing (without MultiCIDRServiceAllocator). `mode`: iptables, nftables or ipvs.
+
+    `pod_interface`: detectLocalMode BridgeInterface with its name, or InterfaceNamePrefix with the prefix and a `+`;
+    `by_node_cidr`: NodeCIDR. `node_port_addresses` are networks whose addresses of the node answer NodePorts; empty:
+    all of them, in nftables mode from 1.31 on the node's own one. `masquerade_bit` is the bit of the packet mark.
     """
 
     version: str
@@ -39,6 +50,10 @@ class KubeProxy:
     tcp_be_liberal: bool = False
     service_cidr: IPv4Network | None = None
     mode: str = "iptables"
+    pod_interface: str = ""
+    by_node_cidr: bool = False
+    node_port_addresses: tuple[IPv4Network, ...] = ()
+    masquerade_bit: int = 14
 
     def __post_init__(self) -> None:
         if self.version not in VERSIONS:
@@ -55,6 +70,22 @@ class KubeProxy:
                 mark("{flag} can be turned off from kube-proxy 1.{since} on, got {version}"), "localhost_node_ports", 26
             )
 
+        self._check_detector()
+        if not 0 <= self.masquerade_bit <= LAST_BIT:
+            raise ValueError(
+                tr("masqueradeBit {bit}: a mark has the bits 0 to {last}", bit=self.masquerade_bit, last=LAST_BIT)
+            )
+        if self.node_port_addresses and self.mode == "iptables" and self.minor < 25:
+            raise Unsupported(
+                tr("nodePortAddresses of kube-proxy {version}: its rules were not read", version=self.version)
+            )
+
+    def _check_detector(self) -> None:
+        if self.pod_interface and self.minor < 24:
+            self._refuse(mark("{flag} needs kube-proxy 1.{since} or later, got {version}"), "pod_interface", 24)
+        if self.pod_interface and self.mode == "nftables":
+            raise Unsupported(tr("detection of pods by a device in nftables mode: its rules were not read"))
+
     def _refuse(self, why: str, flag: str, since: int) -> NoReturn:
         raise ValueError(tr(why, flag=flag, since=since, version=self.version))
 
@@ -67,6 +98,52 @@ class KubeProxy:
     def starts(self) -> bool:
         """Whether it knows its mode; 1.28 and older exit with `unsupported mode` for nftables (alpha in 1.29)."""
         return self.mode != "nftables" or self.minor >= 29
+
+    @property
+    def masquerade_mark(self) -> str:
+        """The packet mark that asks for masquerading, as iptables prints it."""
+        return f"{1 << self.masquerade_bit:#x}"
+
+    @property
+    def nft_mark(self) -> str:
+        """The same as nft prints it."""
+        return f"{1 << self.masquerade_bit:#010x}"
+
+    @property
+    def answers_everywhere(self) -> bool:
+        """Whether NodePorts are answered at every address; a network of all addresses stands for all others."""
+        if self.node_port_addresses:
+            return any(not network.prefixlen for network in self.node_port_addresses)
+        return self.mode != "nftables" or self.minor < 31
+
+    @property
+    def answers_localhost(self) -> bool:
+        """Whether NodePorts are answered at 127.0.0.0/8; nodePortAddresses without it turn that off.
+
+        Source: NewNodePortAddresses() in pkg/proxy/util/nodeport_addresses.go (129058fc6d84).
+        """
+        networks = self.node_port_addresses
+        return self.localhost_node_ports and (not networks or any(map(_has_loopback, networks)))
+
+    @property
+    def uses_terminating(self) -> bool:
+        """Whether endpoints that end and still serve are used where none is ready (ProxyTerminatingEndpoints, 1.26)."""
+        return self.minor >= 26
+
+    @property
+    def reads_zone_hints(self) -> bool:
+        """Whether hints for zones are heeded (TopologyAwareHints, on from 1.24)."""
+        return self.minor >= 24
+
+    @property
+    def reads_node_hints(self) -> bool:
+        """Whether hints for nodes are heeded (PreferSameTrafficDistribution, on from 1.34)."""
+        return self.minor >= 34
+
+    @property
+    def reads_ip_mode(self) -> bool:
+        """Whether ipMode of a load balancer's address is heeded (LoadBalancerIPMode, on from 1.30)."""
+        return self.minor >= 30
 
     @property
     def reads_be_liberal(self) -> bool:
@@ -84,7 +161,7 @@ class KubeProxy:
     @property
     def writes_firewall(self) -> bool:
         """Whether it writes the KUBE-FIREWALL rule itself; before 1.27 only the kubelet did."""
-        return self.minor >= 27 and self.localhost_node_ports
+        return self.minor >= 27 and self.answers_localhost
 
     @property
     def has_xlb_chains(self) -> bool:

@@ -16,7 +16,8 @@ from functools import lru_cache
 from ipaddress import IPv4Address
 
 from mcnilib.cluster.kube_proxy.config import KubeProxy, RuleLine, Rules
-from mcnilib.cluster.kube_proxy.services import masquerading
+from mcnilib.cluster.kube_proxy.services import answering, masquerading
+from mcnilib.cluster.kube_proxy.usable import LocalDetector, as_seen, heeded
 from mcnilib.cluster.kube_proxy.view import ServiceView
 from mcnilib.cluster.spec import Endpoint, HostSpec, Service
 from mcnilib.language import mark
@@ -92,7 +93,7 @@ def ipvs_state(
 ) -> IpvsState:
     """Return what a node holds for its services; `own` are the addresses of its devices beside kube-ipvs0."""
     state = IpvsState()
-    for service in sorted(services, key=lambda s: s.full_name):
+    for service in as_seen(proxy, services):
         _serve(state, ServiceView(proxy, node, service), own)
     for address in state.bound if proxy.minor >= _SINCE["KUBE-IPVS-IPS"] else ():
         state.add("KUBE-IPVS-IPS", str(address))
@@ -161,7 +162,8 @@ def _open_ports(
     for name in ("", "-LOCAL") if view.external_local else ("",):
         state.add(f"KUBE-NODE-PORT{name}-{s.protocol.upper()}", str(s.node_port))
     for address in own:
-        if not address.is_loopback:
+        everywhere = view.proxy.answers_everywhere
+        if not address.is_loopback and (everywhere or address in answering(view.proxy, own)):
             _listen(state, s, address, s.node_port, outside)
     if s.health_check_port:
         state.add("KUBE-HEALTH-CHECK-NODE-PORT", str(s.health_check_port))
@@ -250,8 +252,8 @@ class _RuleWriter:
         if self._full("KUBE-LOAD-BALANCER"):
             yield f"{chain} {self._noted('KUBE-LOAD-BALANCER', 'dst,dst')} -j KUBE-LOAD-BALANCER"
         if self._full("KUBE-CLUSTER-IP"):
-            cidr = "" if self.proxy.masquerade_all else self.proxy.cluster_cidr
-            source = f" ! -s {cidr}" if cidr else ""
+            pods = LocalDetector.of(self.proxy, self.node)
+            source = f" ! {pods.inside}" if pods and not self.proxy.masquerade_all else ""
             what = "dst,dst" if source or self.proxy.masquerade_all else "src,dst"
             yield f"{chain}{source} {self._noted('KUBE-CLUSTER-IP', what)} -j KUBE-MARK-MASQ"
         yield from self._external()
@@ -296,7 +298,8 @@ class _RuleWriter:
         yield f"-A {chain} -j {end}"
 
     def _filter(self) -> Iterator[str]:
-        marked = '-m comment --comment "kubernetes forwarding rules" -m mark --mark 0x4000/0x4000'
+        marked = '-m comment --comment "kubernetes forwarding rules" -m mark --mark'
+        marked = f"{marked} {self.proxy.masquerade_mark}/{self.proxy.masquerade_mark}"
         known = '-m comment --comment "kubernetes forwarding conntrack rule" -m conntrack'
         yield f"-A KUBE-FORWARD {marked} -j ACCEPT"
         yield f"-A KUBE-FORWARD {known} --ctstate RELATED,ESTABLISHED -j ACCEPT"
@@ -317,7 +320,7 @@ class _RuleWriter:
 
     def _access_from_here(self) -> Iterator[str]:
         numbers = {"tcp": 6, "udp": 17}
-        for s in self.services:
+        for s in (heeded(self.proxy, service) for service in self.services):
             allowed = any(self.node.address.ip in network for network in s.source_ranges)
             for ip in s.load_balancer_ips if s.source_ranges and not allowed else ():
                 what = f"-m ipvs --vproto {numbers[s.protocol]} --vaddr {ip} --vport {s.port}"

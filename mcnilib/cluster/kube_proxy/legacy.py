@@ -83,13 +83,12 @@ def _node_port(view: ServiceView, target: str) -> Iterator[RuleLine]:
 def _masquerade_external(view: ServiceView) -> Iterator[RuleLine]:
     if view.external_local:
         return
-    s, svc, cidr = view.service, f"-A {view.chain('SVC')}", view.proxy.cluster_cidr
-    source = f"! -s {cidr} " if cidr else ""
+    s, svc = view.service, f"-A {view.chain('SVC')}"
     for ip in s.external_ips:
         options = f"{view.comment('{} external IP')} {view.port(s.port)} -j KUBE-MARK-MASQ"
         yield RuleLine(
             "nat",
-            f"{svc} {source}{view.to(ip)} {options}",
+            f"{svc} {view.pods.outside(view.to(ip)) if view.pods else view.to(ip)} {options}",
             mark("the endpoint may be on another node: answers must come back"),
         )
     if s.node_port:

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from base64 import b32encode
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from ipaddress import IPv4Address
 
 from mcnilib.cluster.kube_proxy.config import KubeProxy
+from mcnilib.cluster.kube_proxy.services import answering
+from mcnilib.cluster.kube_proxy.usable import LocalDetector, as_seen
 from mcnilib.cluster.kube_proxy.view import ServiceView
 from mcnilib.cluster.spec import Endpoint, HostSpec, Service
 from mcnilib.linux.netfilter.nftables.rule import NftTable
@@ -29,19 +31,20 @@ _PORT = "meta l4proto . th dport"
 _FIRST = 29
 """The first minor version that has the mode (alpha)."""
 
-MASQUERADE = "0x00004000"
-"""1 << masqueradeBit, 14 by default, as nft prints a mark."""
-
-_MARKED = f"meta mark set meta mark | {MASQUERADE}"
-
 _NAME_LENGTH = 240
 """Longest part of a chain's name that tells service and endpoint; a longer one is cut."""
 
 
-def kube_proxy_table(proxy: KubeProxy, node: HostSpec, services: tuple[Service, ...], *, liberal: bool) -> NftTable:
-    """Return the table that a kube-proxy of this version writes; `liberal` as it was when it started."""
-    views = [ServiceView(proxy, node, service) for service in sorted(services, key=lambda s: s.full_name)]
-    text = "\n".join(_Writer(proxy, node, [NftService(view) for view in views], liberal).lines())
+def kube_proxy_table(
+    proxy: KubeProxy, node: HostSpec, services: tuple[Service, ...], *, liberal: bool, own: tuple[IPv4Address, ...] = ()
+) -> NftTable:
+    """Return the table that a kube-proxy of this version writes; `liberal` as it was when it started.
+
+    `own` are the node's addresses, of which nodePortAddresses chooses.
+    """
+    proxy = replace(proxy, mode="nftables")
+    served = [NftService(ServiceView(proxy, node, service)) for service in as_seen(proxy, services)]
+    text = "\n".join(_Writer(proxy, node, served, liberal, own).lines())
     return read_ruleset(text, "kube-proxy")[0]
 
 
@@ -99,10 +102,19 @@ class NftService:
 class _Writer:
     """Writes the table of one node."""
 
-    def __init__(self, proxy: KubeProxy, node: HostSpec, services: list[NftService], liberal: bool) -> None:
+    def __init__(
+        self,
+        proxy: KubeProxy,
+        node: HostSpec,
+        services: list[NftService],
+        liberal: bool,
+        own: tuple[IPv4Address, ...] = (),
+    ) -> None:
         self.proxy, self.node, self.services, self.liberal = proxy, node, services, liberal
         self.minor = proxy.minor
-        pods = f"ip saddr {{}}{proxy.cluster_cidr}" if proxy.cluster_cidr else ""
+        self.own, self.marked = own, f"meta mark set meta mark | {proxy.nft_mark}"
+        cidr = LocalDetector.of(proxy, node).cidr
+        pods = f"ip saddr {{}}{cidr}" if cidr else ""
         self.local, self.foreign = pods.format(""), pods.format("!= ")
 
     @property
@@ -132,9 +144,8 @@ class _Writer:
         if self.minor >= 30:
             addresses = (str(x.service.cluster_ip) for x in self.services)
             yield from _map("set", "cluster-ips", "ipv4_addr", "Active ClusterIPs", addresses)
-        if not self._any_address:
-            comment, own = "IPs that accept NodePort traffic", [str(self.node.address.ip)]
-            yield from _map("set", "nodeport-ips", "ipv4_addr", comment, own)
+        if not self.proxy.answers_everywhere:
+            yield from _map("set", "nodeport-ips", "ipv4_addr", "IPs that accept NodePort traffic", self._node_ips())
         for name, key, comment, elements in self._maps():
             yield from _map("map", name, f"{key} : verdict", comment, elements)
         for x in self.services:
@@ -143,7 +154,7 @@ class _Writer:
 
     def _hairpins(self) -> Iterator[str]:
         """Yield what the connection of each endpoint of this node to itself looks like; two services may share one."""
-        here = ((x.service.protocol, e) for x in self.services for e in x.view.reachable if e.node == self.node.name)
+        here = ((x.service.protocol, e) for x in self.services for e in x.view.reachable if e in x.view.here)
         yield from dict.fromkeys(f"{e.address} . {e.address} . {protocol} . {e.port}" for protocol, e in here)
 
     def _maps(self) -> Iterator[tuple[str, str, str, Iterator[str]]]:
@@ -166,9 +177,11 @@ class _Writer:
     def _without_on_nodes(self) -> Iterator[str]:
         return (_noted(_node_port(x), x, x.deaf) for x in self._on_nodes() if x.deaf)
 
-    @property
-    def _any_address(self) -> bool:
-        return self.minor < 31
+    def _node_ips(self) -> list[str]:
+        """Return the addresses that answer NodePorts: never those of loopback."""
+        if not self.proxy.node_port_addresses:
+            return [str(self.node.address.ip)]
+        return [str(ip) for ip in answering(self.proxy, self.own) if not ip.is_loopback]
 
     def _without_endpoints(self) -> Iterator[str]:
         for x in self.services:
@@ -228,8 +241,10 @@ class _Writer:
 
     def _constant_chains(self) -> Iterator[str]:
         """Yield the chains that every table of this version has."""
-        nodes = "fib daddr type local ip daddr != 127.0.0.0/8" if self._any_address else "ip daddr @nodeport-ips"
-        yield from self._checks(f"{nodes} {_PORT} vmap @no-endpoint-nodeports")
+        everywhere, local = self.proxy.answers_everywhere, "fib daddr type local "
+        nodes = f"{local}ip daddr != 127.0.0.0/8" if everywhere else "ip daddr @nodeport-ips"
+        checked = nodes if self.minor < 31 else nodes.removeprefix(local)
+        yield from self._checks(f"{checked} {_PORT} vmap @no-endpoint-nodeports")
         served = [f"ip daddr . {_PORT} vmap @service-ips", f"{nodes} {_PORT} vmap @service-nodeports"]
         yield from _chain("services", [*self._marks_cluster_ips(), *served])
         yield from _chain("masquerading", self._masquerading())
@@ -239,7 +254,7 @@ class _Writer:
                 rules += [f'ip daddr {self.proxy.service_cidr} drop comment "Drop traffic to unallocated ClusterIPs"']
             yield from _chain("cluster-ips-check", rules)
         if not self.masquerades_at_once:
-            yield from _chain("mark-for-masquerade", [_MARKED])
+            yield from _chain("mark-for-masquerade", [self.marked])
         helper = 'comment "helper for @no-endpoint-services / @no-endpoint-nodeports"'
         yield from _chain("reject-chain", ["reject"], helper)
 
@@ -252,14 +267,14 @@ class _Writer:
             if self.proxy.masquerade_all
             else (f" {self.foreign} ", "masquerade clusterIP traffic from outside cluster")
         )
-        return [f'ip daddr @cluster-ips{source}{_MARKED} comment "{what}"']
+        return [f'ip daddr @cluster-ips{source}{self.marked} comment "{what}"']
 
     def _masquerading(self) -> list[str]:
-        clear = f"meta mark set meta mark ^ {MASQUERADE}"
+        clear = f"meta mark set meta mark ^ {self.proxy.nft_mark}"
         if not self.masquerades_at_once:
-            return [f"meta mark & {MASQUERADE} == 0x00000000 return", clear, "masquerade fully-random"]
+            return [f"meta mark & {self.proxy.nft_mark} == 0x00000000 return", clear, "masquerade fully-random"]
         return [
-            f"meta mark & {MASQUERADE} != 0x00000000 {clear} masquerade fully-random",
+            f"meta mark & {self.proxy.nft_mark} != 0x00000000 {clear} masquerade fully-random",
             f"ct status dnat ip saddr . ip daddr . {_PORT} @hairpin-connections masquerade fully-random",
         ]
 
@@ -325,7 +340,7 @@ class _Writer:
         return f"meta l4proto {protocol} dnat ip to numgen random mod {len(endpoints)} map {{ {chosen} }}"
 
     def _external(self, x: NftService) -> list[str]:
-        cluster, marks = f"goto service-{x.name}", _MARKED if self.masquerades_at_once else "jump mark-for-masquerade"
+        cluster, marks = f"goto service-{x.name}", self.marked if self.masquerades_at_once else "jump mark-for-masquerade"
         if not x.view.external_local:
             return [f'{marks} comment "masquerade"' if self.masquerades_at_once else marks, cluster]
         rules = [f'{self.local} {cluster} comment "short-circuit pod traffic"'] if self.local else []

@@ -22,9 +22,6 @@ from mcnilib.cluster.kube_proxy.view import ServiceView, balance, endpoint_chain
 from mcnilib.cluster.spec import Endpoint
 from mcnilib.language import mark
 
-_MARK = "0x4000"
-"""The packet mark that asks for masquerading: 1 << masqueradeBit, 14 by default."""
-
 INVALID_COUNTER, LOCALHOST_COUNTER = "ct_state_invalid_dropped_pkts", "localhost_nps_accepted_pkts"
 
 LAST_RULE = "kubernetes service nodeports; NOTE: this must be the last rule in this chain"
@@ -86,16 +83,22 @@ def masquerading(proxy: KubeProxy) -> Iterator[RuleLine]:
     fully = " --random-fully" if proxy.random_fully else ""
     post = "-A KUBE-POSTROUTING"
     yield RuleLine(
-        "nat", f"{post} -m mark ! --mark {_MARK}/{_MARK} -j RETURN", mark("only marked connections are masqueraded")
+        "nat",
+        f"{post} -m mark ! --mark {proxy.masquerade_mark}/{proxy.masquerade_mark} -j RETURN",
+        mark("only marked connections are masqueraded"),
     )
     yield RuleLine(
-        "nat", f"{post} -j MARK --set-xmark {_MARK}/0x0", mark("clears the mark, so that nothing masquerades twice")
+        "nat",
+        f"{post} -j MARK --set-xmark {proxy.masquerade_mark}/0x0",
+        mark("clears the mark, so that nothing masquerades twice"),
     )
     reason = mark("gives marked connections an address of the outgoing device, so that answers come back here")
     text = f'{post} -m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE{fully}'
     yield RuleLine("nat", text, reason)
     yield RuleLine(
-        "nat", f"-A KUBE-MARK-MASQ -j MARK --set-xmark {_MARK}/{_MARK}", mark("asks POSTROUTING to masquerade")
+        "nat",
+        f"-A KUBE-MARK-MASQ -j MARK --set-xmark {proxy.masquerade_mark}/{proxy.masquerade_mark}",
+        mark("asks POSTROUTING to masquerade"),
     )
 
 
@@ -104,9 +107,8 @@ def forwarding(proxy: KubeProxy, *, liberal: bool) -> Iterator[RuleLine]:
     if not (proxy.reads_be_liberal and liberal):
         counter = f" -m nfacct --nfacct-name  {INVALID_COUNTER}" if proxy.nfacct else ""
         yield RuleLine("filter", f"-A KUBE-FORWARD -m conntrack --ctstate INVALID{counter} -j DROP", _why_drop(proxy))
-    text = (
-        f'-A KUBE-FORWARD -m comment --comment "kubernetes forwarding rules" -m mark --mark {_MARK}/{_MARK} -j ACCEPT'
-    )
+    marked = f"-m mark --mark {proxy.masquerade_mark}/{proxy.masquerade_mark}"
+    text = f'-A KUBE-FORWARD -m comment --comment "kubernetes forwarding rules" {marked} -j ACCEPT'
     yield RuleLine("filter", text, mark("lets service traffic through where the FORWARD policy is DROP"))
     names = ("conntrack pod source rule", "conntrack pod destination rule") if proxy.names_pods else ("conntrack rule",)
     for name in names:
@@ -128,13 +130,26 @@ def _why_drop(proxy: KubeProxy) -> str:
     )
 
 
-def last_rule(proxy: KubeProxy) -> RuleLine:
-    """Return the last rule of KUBE-SERVICES: what is addressed to the node itself may be for a NodePort."""
-    localhost = "" if proxy.localhost_node_ports else "! -d 127.0.0.0/8 "
-    text = (
-        f'-A KUBE-SERVICES {localhost}-m comment --comment "{LAST_RULE}" -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS'
-    )
-    return RuleLine("nat", text, mark("looks up the NodePort when the packet is addressed to the node itself"))
+def last_rules(proxy: KubeProxy, own: tuple[IPv4Address, ...]) -> Iterator[RuleLine]:
+    """Yield the last rules of KUBE-SERVICES: what is addressed to the node itself may be for a NodePort.
+
+    `own` are the addresses of the node; with nodePortAddresses each of them that answers has a rule.
+    """
+    reason = mark("looks up the NodePort when the packet is addressed to the node itself")
+    comment = f'-m comment --comment "{LAST_RULE}"'
+    if proxy.answers_everywhere:
+        localhost = "" if proxy.answers_localhost else "! -d 127.0.0.0/8 "
+        text = f"-A KUBE-SERVICES {localhost}{comment} -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS"
+        yield RuleLine("nat", text, reason)
+        return
+    for ip in answering(proxy, own):
+        if proxy.answers_localhost or not ip.is_loopback:
+            yield RuleLine("nat", f"-A KUBE-SERVICES -d {ip}/32 {comment} -j KUBE-NODEPORTS", reason)
+
+
+def answering(proxy: KubeProxy, own: tuple[IPv4Address, ...]) -> list[IPv4Address]:
+    """Return the addresses in nodePortAddresses, in their order (that of the real one is random)."""
+    return sorted(ip for ip in set(own) if any(ip in network for network in proxy.node_port_addresses))
 
 
 _LOCAL = "-m addrtype --dst-type LOCAL"
@@ -193,7 +208,7 @@ def node_port(view: ServiceView) -> Iterator[RuleLine]:
     """Yield the rules of the NodePort; from 1.31 on accesses over localhost are counted when the kernel can."""
     s = view.service
     options = f"-p {s.protocol} {view.comment('{}')} {view.port(s.node_port)}"
-    if view.proxy.nfacct and view.proxy.localhost_node_ports:
+    if view.proxy.nfacct and view.proxy.answers_localhost:
         counted = f"-d 127.0.0.0/8 {options} -m nfacct --nfacct-name  {LOCALHOST_COUNTER}"
         text = f"-A KUBE-NODEPORTS {counted} -j {view.chain('EXT')}"
         yield RuleLine("nat", text, mark("counts NodePort connections that use a localhost address"))
@@ -272,17 +287,25 @@ def _named(endpoint: Endpoint, number: int | None) -> str:
 
 def masquerade(view: ServiceView, chain: str) -> Iterator[RuleLine]:
     """Yield the rule that decides whose connections to the cluster IP are masqueraded."""
-    s, cidr = view.service, view.proxy.cluster_cidr
-    options = f"{view.to(s.cluster_ip)} {view.comment('{} cluster IP')} {view.port(s.port)} -j KUBE-MARK-MASQ"
+    s, to = view.service, view.to(view.service.cluster_ip)
+    options = f"{view.comment('{} cluster IP')} {view.port(s.port)} -j KUBE-MARK-MASQ"
     if view.proxy.masquerade_all:
         yield RuleLine(
-            "nat", f"-A {chain} {options}", mark("masqueradeAll: every client of a cluster IP is masqueraded")
+            "nat", f"-A {chain} {to} {options}", mark("masqueradeAll: every client of a cluster IP is masqueraded")
         )
-    elif cidr:
-        reason = mark(
+    elif view.pods:
+        yield RuleLine("nat", f"-A {chain} {view.pods.outside(to)} {options}", _why_masquerade(view))
+
+
+def _why_masquerade(view: ServiceView) -> str:
+    cidr, device = view.pods.cidr, view.pods.interface
+    if cidr:
+        return mark(
             "clients outside the cluster CIDR {cidr} are masqueraded, so that answers come back to this node", cidr=cidr
         )
-        yield RuleLine("nat", f"-A {chain} ! -s {cidr} {options}", reason)
+    return mark(
+        "clients that do not come in by {device} are masqueraded, so that answers come back to this node", device=device
+    )
 
 
 def insiders(view: ServiceView, chain: str, pods: str, what: str, where: str = "") -> Iterator[RuleLine]:
@@ -290,10 +313,10 @@ def insiders(view: ServiceView, chain: str, pods: str, what: str, where: str = "
 
     `pods` is the comment of the first, `what` and `where` are in those of the others.
     """
-    svc, cidr = view.chain("SVC"), view.proxy.cluster_cidr
-    if cidr:
+    svc = view.chain("SVC")
+    if view.pods:
         reason = mark("pods are not outside: any endpoint will do for them")
-        yield RuleLine("nat", f"{chain} -s {cidr} {pods} -j {svc}", reason)
+        yield RuleLine("nat", f"{chain} {view.pods.inside} {pods} -j {svc}", reason)
     local = "-m addrtype --src-type LOCAL -j"
     text = f"{chain} {view.comment(f'masquerade LOCAL traffic for {what}')} {local} KUBE-MARK-MASQ"
     yield RuleLine("nat", text, mark("the node itself would be answered at the address it asked"))

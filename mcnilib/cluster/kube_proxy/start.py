@@ -28,15 +28,17 @@ from mcnilib.cluster.kube_proxy.services import (
     MARTIANS,
     WHY_MARTIANS,
     jumps,
-    last_rule,
+    last_rules,
     masquerading,
     service_rules,
     static_chains,
 )
-from mcnilib.cluster.kube_proxy.view import SERVICE_CHAINS, ServiceView
+from mcnilib.cluster.kube_proxy.usable import as_seen
+from mcnilib.cluster.kube_proxy.view import LARGE_CLUSTER, SERVICE_CHAINS, ServiceView
 from mcnilib.cluster.spec import HostSpec, Service, mac_of
+from mcnilib.errors import Unsupported
 from mcnilib.gc_pause import gc_paused
-from mcnilib.language import mark
+from mcnilib.language import mark, tr
 from mcnilib.linux.device.link import Link
 from mcnilib.linux.device.nic import Dummy
 from mcnilib.linux.netfilter.iptables.edit import find_table
@@ -109,7 +111,8 @@ def start_kube_proxy(netns: Netns, proxy: KubeProxy, node: HostSpec, services: t
         return _start_nftables(netns, proxy, node, services)
     if proxy.mode == "ipvs":
         return _start_ipvs(netns, proxy, node, services)
-    written = rules(proxy, node, services, liberal=get_flag(netns.sysctls, BE_LIBERAL))
+    own = () if proxy.answers_everywhere else _addresses(netns)
+    written = rules(proxy, node, services, liberal=get_flag(netns.sysctls, BE_LIBERAL), own=own)
     wanted = tuple(jumps(proxy))
     targets = tuple((line.table, line.text.rsplit(" ", 1)[1]) for line in wanted)
     tables = ensure_rules(ensure_chains(netns.ip4.tables, (*CANARIES, *targets)), wanted, proxy.origin, on_top=True)
@@ -121,7 +124,8 @@ def start_kube_proxy(netns: Netns, proxy: KubeProxy, node: HostSpec, services: t
 
 def _start_nftables(netns: Netns, proxy: KubeProxy, node: HostSpec, services: tuple[Service, ...]) -> Netns:
     """Write the table of the nftables mode; one that was there is replaced."""
-    table = native_table(proxy, node, services, liberal=get_flag(netns.sysctls, BE_LIBERAL))
+    own = () if proxy.answers_everywhere else _addresses(netns)
+    table = native_table(proxy, node, services, liberal=get_flag(netns.sysctls, BE_LIBERAL), own=own)
     others = tuple(there for there in netns.ip4.nft if there.title != table.title)
     return netns.with_ip4(nft=(*others, table))
 
@@ -160,24 +164,41 @@ IPVS_INDEX = 8
 
 
 @lru_cache(maxsize=1024)
-def native_table(proxy: KubeProxy, node: HostSpec, services: tuple[Service, ...], *, liberal: bool) -> NftTable:
+def native_table(
+    proxy: KubeProxy, node: HostSpec, services: tuple[Service, ...], *, liberal: bool, own: tuple[IPv4Address, ...] = ()
+) -> NftTable:
     """Return the table of the nftables mode with its writer."""
-    return kube_proxy_table(proxy, node, services, liberal=liberal).by(proxy.origin(WHY_NATIVE))
+    return kube_proxy_table(proxy, node, services, liberal=liberal, own=own).by(proxy.origin(WHY_NATIVE))
 
 
 WHY_NATIVE = mark("kube-proxy's nftables mode: services, their endpoints, and what is masqueraded")
 
 
 @lru_cache(maxsize=1024)
-def rules(proxy: KubeProxy, node: HostSpec, services: tuple[Service, ...], *, liberal: bool = False) -> Rules:
+def rules(
+    proxy: KubeProxy,
+    node: HostSpec,
+    services: tuple[Service, ...],
+    *,
+    liberal: bool = False,
+    own: tuple[IPv4Address, ...] = (),
+) -> Rules:
     """Return the chains kube-proxy owns and their rules, services by name; `liberal` as it was when kube-proxy started.
 
-    The real one walks its services in random order, so their order in KUBE-SERVICES means nothing.
+    `own` are the node's addresses, of which nodePortAddresses chooses. The real one walks its services in random
+    order, so their order in KUBE-SERVICES means nothing. Raises: Unsupported for more than 1000 endpoints before 1.24.
     """
     write = legacy_rules if proxy.has_xlb_chains else service_rules
-    views = (ServiceView(proxy, node, s) for s in sorted(services, key=lambda s: s.full_name))
+    large = sum(len(service.endpoints) for service in services) > LARGE_CLUSTER
+    if large and proxy.has_xlb_chains:
+        raise Unsupported(tr("more than {count} endpoints before kube-proxy 1.24", count=LARGE_CLUSTER))
+    views = (ServiceView(proxy, node, s, large) for s in as_seen(proxy, services))
     parts = (static_chains(proxy, liberal=liberal), *(write(view) for view in views))
-    return Rules.joined((*parts, Rules((), (last_rule(proxy),))))
+    return Rules.joined((*parts, Rules((), tuple(last_rules(proxy, own)))))
+
+
+def _addresses(netns: Netns) -> tuple[IPv4Address, ...]:
+    return tuple(address.ip for link in netns.links for address in link.addresses)
 
 
 def _sysctls(netns: Netns, proxy: KubeProxy) -> Netns:
@@ -194,7 +215,7 @@ def _wanted_sysctls(proxy: KubeProxy) -> Iterator[tuple[str, str, str]]:
     yield "net.netfilter.nf_conntrack_tcp_timeout_close_wait", "3600", timeout
     for key, reason in IPVS_SYSCTLS.items() if proxy.mode == "ipvs" else ():
         yield key, "1", reason
-    if proxy.localhost_node_ports and proxy.mode == "iptables":
+    if proxy.answers_localhost and proxy.mode == "iptables":
         yield "net.ipv4.conf.all.route_localnet", "1", mark("so that NodePorts answer on localhost")
     if proxy.tcp_be_liberal:
         yield BE_LIBERAL, "1", mark("conntrack.tcpBeLiberal is true; written before it is read")

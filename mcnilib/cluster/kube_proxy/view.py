@@ -10,6 +10,7 @@ from hashlib import sha256
 from ipaddress import IPv4Address
 
 from mcnilib.cluster.kube_proxy.config import KubeProxy, RuleLine
+from mcnilib.cluster.kube_proxy.usable import LocalDetector, merged, of_cluster, of_node
 from mcnilib.cluster.spec import Endpoint, HostSpec, Service, TrafficPolicy
 from mcnilib.language import mark
 
@@ -34,6 +35,10 @@ SERVICE_CHAINS = tuple(f"KUBE-{prefix}-" for prefix in ("SVC", "SVL", "EXT", "FW
 """Prefixes by which kube-proxy recognises its own chains when it cleans up the ones no longer used."""
 
 
+LARGE_CLUSTER = 1000
+"""Endpoints of all services, used or not, above which the rules of endpoints have no comments."""
+
+
 @dataclass(frozen=True)
 class ServiceView:
     """One service as the kube-proxy of one node sees it."""
@@ -41,16 +46,22 @@ class ServiceView:
     proxy: KubeProxy
     node: HostSpec
     service: Service
+    large: bool = False  # more than 1000 endpoints in the cluster: their rules have no comments
 
     @cached_property
     def everywhere(self) -> tuple[Endpoint, ...]:
-        """All endpoints, in kube-proxy's order."""
-        return tuple(sorted(self.service.endpoints, key=str))
+        """The endpoints of the whole cluster that this node may use; empty: there is none anywhere."""
+        return of_cluster(self.proxy, self.node, self.service.endpoints)
 
     @cached_property
     def here(self) -> tuple[Endpoint, ...]:
-        """The endpoints on this node."""
-        return tuple(e for e in self.everywhere if e.node == self.node.name)
+        """The endpoints on this node that it may use."""
+        return of_node(self.proxy, self.node, self.service.endpoints)
+
+    @cached_property
+    def pods(self) -> LocalDetector:
+        """How traffic from pods is told."""
+        return LocalDetector.of(self.proxy, self.node)
 
     @property
     def external_local(self) -> bool:
@@ -81,7 +92,9 @@ class ServiceView:
     @property
     def reachable(self) -> tuple[Endpoint, ...]:
         """The endpoints that some policy lets this node use."""
-        return self.everywhere if self.uses_cluster else self.here
+        if not self.uses_cluster:
+            return self.here
+        return merged(self.everywhere, self.here) if self.uses_local else self.everywhere
 
     def chain(self, prefix: str) -> str:
         """Return one of the service's chains."""
@@ -94,6 +107,10 @@ class ServiceView:
     def to(self, address: IPv4Address) -> str:
         """Return the match of a destination address and the protocol."""
         return f"-d {address}/32 -p {self.service.protocol}"
+
+    def endpoint_comment(self, text: str) -> str:
+        """Return a comment at an endpoint's rule, a blank before it; nothing in a large cluster."""
+        return "" if self.large else f" {self.comment(text)}"
 
     def comment(self, text: str) -> str:
         """Return a comment; `{}` stands for the service's name."""
@@ -111,7 +128,7 @@ def balance(
     for endpoint in endpoints if view.service.affinity else ():
         sep, seconds = endpoint_chain(view.service, endpoint), view.service.affinity
         recent = f"-m recent --rcheck --seconds {seconds} --reap --name {sep} --mask 255.255.255.255 --rsource"
-        text = f"-A {chain} {view.comment(comment(endpoint, None))} {recent} -j {sep}"
+        text = f"-A {chain}{view.endpoint_comment(comment(endpoint, None))} {recent} -j {sep}"
         yield RuleLine(
             "nat",
             text,
@@ -122,7 +139,7 @@ def balance(
             ),
         )
     for i, endpoint in enumerate(endpoints):
-        text = f"-A {chain} {view.comment(comment(endpoint, i))}{probability(len(endpoints) - i)}"
+        text = f"-A {chain}{view.endpoint_comment(comment(endpoint, i))}{probability(len(endpoints) - i)}"
         cases = len(endpoints) - i
         reason = mark("chooses {endpoint}", endpoint=endpoint)
         if cases > 1:
@@ -155,9 +172,9 @@ def endpoint_rules(view: ServiceView) -> Iterator[RuleLine]:
     """Yield KUBE-SEP of every endpoint: hairpin masquerading and the rewriting of the destination."""
     s = view.service
     for endpoint in view.reachable:
-        sep, comment = endpoint_chain(s, endpoint), view.comment("{}")
-        text = f"-A {sep} -s {endpoint.address}/32 {comment} -j KUBE-MARK-MASQ"
+        sep, comment = endpoint_chain(s, endpoint), view.endpoint_comment("{}")
+        text = f"-A {sep} -s {endpoint.address}/32{comment} -j KUBE-MARK-MASQ"
         yield RuleLine("nat", text, mark("a pod that reaches itself through the service must not see its own address"))
         recent = f" -m recent --set --name {sep} --mask 255.255.255.255 --rsource" if s.affinity else ""
-        text = f"-A {sep} -p {s.protocol} {comment}{recent} -m {s.protocol} -j DNAT --to-destination {endpoint}"
+        text = f"-A {sep} -p {s.protocol}{comment}{recent} -m {s.protocol} -j DNAT --to-destination {endpoint}"
         yield RuleLine("nat", text, mark("sends the connection to the endpoint {endpoint}", endpoint=endpoint))
