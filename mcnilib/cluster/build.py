@@ -157,17 +157,23 @@ def _starting(proxy: KubeProxy) -> str:
 
 
 def _overlay(settings: Settings, cluster: Cluster, state: State) -> Iterator[Event]:
-    yield _calico_start(_calico(cluster, settings.encapsulation, settings.mtu), cluster)
+    yield _calico_start(_calico(cluster, settings.encapsulation, settings.mtu, settings.calico), cluster)
     yield _agent(cluster)
 
 
 @lru_cache(maxsize=64)
 def _calico(
-    cluster: Cluster, encapsulation: Encapsulation, mtu: PodMtu, nat_outgoing: bool = True, check: bool = True
+    cluster: Cluster,
+    encapsulation: Encapsulation,
+    mtu: PodMtu,
+    version: str,
+    nat_outgoing: bool = True,
+    check: bool = True,
 ) -> Calico:  # Felix's switches stay at their defaults for those who do not read them
     return Calico(
         cluster.nodes,
         (cluster.pod_cidr,),
+        version,
         encapsulation=encapsulation,
         nat_outgoing=nat_outgoing,
         disable_conntrack_invalid_check=not check,
@@ -196,7 +202,8 @@ def _pods(settings: Settings, cluster: Cluster, state: State) -> Iterator[Event]
         yield addons.add_sidecars(cluster)
     if settings.network_policy is not PodPolicy.NONE:
         yield _apply_policies(settings.network_policy)
-    config = _calico(cluster, settings.encapsulation, settings.mtu, settings.nat_outgoing, settings.felix_invalid)
+    told = cluster, settings.encapsulation, settings.mtu, settings.calico
+    config = _calico(*told, settings.nat_outgoing, settings.felix_invalid)
     yield _felix(config, cluster, settings.network_policy)
 
 
@@ -214,7 +221,7 @@ def _macvlan(pod: Pod, settings: Settings, cluster: Cluster, node: Netns) -> Plu
 
 
 def _calico_plugin(pod: Pod, settings: Settings, cluster: Cluster, node: Netns) -> Plugin:
-    return calico.CalicoPlugin(_calico(cluster, settings.encapsulation, settings.mtu))
+    return calico.CalicoPlugin(_calico(cluster, settings.encapsulation, settings.mtu, settings.calico))
 
 
 def _coordinator(pod: Pod, settings: Settings, cluster: Cluster, node: Netns) -> Plugin | None:

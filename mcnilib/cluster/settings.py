@@ -87,6 +87,10 @@ VERSIONS = tuple(f"1.{minor}" for minor in range(22, 38))
 """Minor releases of Kubernetes whose kube-proxy is modelled."""
 
 
+CALICO_VERSIONS = ("3.26", "3.27", "3.28.1", "3.28", "3.29", "3.30", "3.31.5", "3.31", "3.32.0", "3.32", "3.33")
+"""Releases of Calico that are modelled: two numbers mean the last patch release, three that one and those before."""
+
+
 class PodMtu(Enum):
     """What somebody wrote into the MTU settings of Calico and Spiderpool."""
 
@@ -99,6 +103,7 @@ class PodMtu(Enum):
 OFF_ON, NO_YES, DIGITS = ("off", "on"), ("no", "yes"), ("0", "1")
 
 __all__ = [
+    "CALICO_VERSIONS",
     "VERSIONS",
     "DefaultNic",
     "Encapsulation",
@@ -353,6 +358,13 @@ class Settings:
             "the NIC without the default route; not tuned: no rule, and a default route on each NIC"
         ),
         changes=mark("tunePodRoutes of the SpiderCoordinator: ip rule and tables 100 and 101 of multi-NIC pods"),
+    )
+    calico: str = choice_field(
+        mark("Calico version"),
+        *CALICO_VERSIONS,
+        default="3.32",
+        help=mark("which release of Calico wrote the rules, sets and routes of the nodes"),
+        changes=mark("what Felix and BIRD write; no lesson ends otherwise for it"),
     )
 
     @classmethod

@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from ipaddress import IPv4Network
 from itertools import product
 from pathlib import Path
 
 import pytest
 
+from mcnilib.cluster import underlay
 from mcnilib.cluster.cni.calico.config import CALICO_VERSIONS, Calico, Workload
 from mcnilib.cluster.cni.calico.felix import start_felix
 from mcnilib.cluster.cni.calico.hashes import limited
+from mcnilib.cluster.cni.calico.routes import join
+from mcnilib.cluster.network_policy import APPLIED, PodPolicy
 from mcnilib.cluster.settings import Encapsulation
 from mcnilib.cluster.spec import CLUSTER
 from mcnilib.errors import Unsupported
@@ -26,6 +30,7 @@ from mcnilib.linux.netns import Netns, new_netns
 DATA = Path(__file__).parents[1] / "data" / "calico"
 NONE, VXLAN, IPIP = Encapsulation
 POD = Workload("cali12345")
+LOGGED = {"flow_logs": True}
 MODELLED = list(product(CALICO_VERSIONS, Encapsulation))
 
 
@@ -175,7 +180,11 @@ def test_a_node_without_pods_drops_every_unknown_pod_device(name, found):
     ("version", "encapsulation", "table", "words", "there"),
     [
         ("3.32", VXLAN, "nat", "cali40network-ip-pools", True),
-        ("3.31", VXLAN, "nat", "cali40all-ipam-pools", True),
+        ("3.31", VXLAN, "nat", "cali40network-ip-pools", True),
+        ("3.31.5", VXLAN, "nat", "cali40all-ipam-pools", True),
+        ("3.32.0", VXLAN, "nat", "cali40all-ipam-pools", True),
+        ("3.32", VXLAN, "nat", "--to-ports 4790-65535", False),
+        ("3.33", IPIP, "nat", "--to-ports 4790-65535", False),
         ("3.31", NONE, "mangle", "cali-egress-dscp", True),
         ("3.30", NONE, "mangle", "cali-egress-dscp", False),
         ("3.30", NONE, "filter", "0x0/0x1b0000", True),
@@ -329,7 +338,7 @@ def test_every_set_a_rule_asks_for_exists(version, encapsulation):
             "network-ip-pools",
             "10.233.64.0/18 172.16.0.0/16",
         ),
-        ("3.31", NONE, {}, "all-ipam-pools", "10.233.64.0/18"),
+        ("3.31.5", NONE, {}, "all-ipam-pools", "10.233.64.0/18"),
         ("3.32", VXLAN, {}, "all-vxlan-net", "172.16.1.3/32 172.17.1.1/32 172.17.1.2/32"),  # not node1 itself
         ("3.32", IPIP, {}, "all-hosts-net", "172.16.1.2/32 172.16.1.3/32 172.17.1.1/32 172.17.1.2/32"),
     ],
@@ -374,6 +383,85 @@ def in_a_namespace(script: str) -> str:
 @pytest.mark.parametrize(("version", "encapsulation"), MODELLED)
 def test_the_kernel_takes_the_rules_and_prints_the_same_text(version, encapsulation):
     node = felix(version, encapsulation, workloads=(POD, Workload("cali19", "demo"), Workload("cali2", "demo")))
+    rules, sets = print_tables(node.ip4.tables), print_sets(node.sets)
+    script = f"ipset restore <<'END'\n{sets}END\niptables-nft-restore <<'END'\n{rules}END\n"
+    printed = in_a_namespace(f"{script}iptables-nft-save\n")
+    assert "".join(f"{line}\n" for line in printed.splitlines() if not line.startswith("#")) == rules
+
+
+# Hashes of the branch release-v3.33 and of 3.30 to 3.32 with flow logs, re-computed from published chains.
+@pytest.mark.parametrize(
+    ("version", "encapsulation", "more", "table", "name", "found"),
+    [
+        ("3.33", VXLAN, {}, "nat", "cali-POSTROUTING", "k5tPXc7Lt1qvBU9K ZUy_r64wRDl4JBc4"),
+        ("3.32", NONE, LOGGED, "filter", "cali-pri-kns.default", "WMSw8BmYOknRHfsz e-WThlKVDVygttEW"),
+        ("3.30", NONE, LOGGED, "filter", "cali-pro-kns.default", "Vr81boRqq4V77Sg8 g6BYqmwsps9oKYEQ"),
+        ("3.32", NONE, {}, "nat", "cali-nat-outgoing", "W_qq_N2KSTWyCvrX"),
+        ("3.31.5", NONE, {}, "nat", "cali-nat-outgoing", "flqWnvo8yq4ULQLa"),
+    ],
+)
+def test_hashes_of_what_releases_changed(version, encapsulation, more, table, name, found):
+    assert hashes(felix(version, encapsulation, **more), table, name).endswith(found)
+
+
+def test_flow_logs_before_each_drop_and_behind_each_allow():
+    node = felix("3.32", **LOGGED)
+    said = [line for line in chain(node, "filter", "cali-tw-cali12345") if "NFLOG" in line]
+    assert [line.split("-j ")[1] for line in said] == ["NFLOG --nflog-prefix DRI --nflog-group 1 --nflog-size 80"]
+    assert chain(node, "filter", "cali-pro-kns.default")[1].endswith(
+        '-m mark --mark 0x10000/0x10000 -j NFLOG --nflog-prefix "ARE0|kns.default" --nflog-group 2 --nflog-size 80'
+    )
+
+
+def test_flow_logs_of_policies():
+    selected = replace(POD, namespace="demo")
+    node = felix("3.32", workloads=(selected,), policies=APPLIED[PodPolicy.FROM_PODS], endpoints=(selected,), **LOGGED)
+    said = [line.split("-j ")[1] for table in ("filter",) for line in rules_with(node, table, "NFLOG")]
+    assert any('"DPI|default"' in line for line in said)
+    assert any(line.startswith('NFLOG --nflog-prefix "API0|knp/demo/allow-pods"') for line in said)
+
+
+def rules_with(node: Netns, table: str, word: str) -> list[str]:
+    chains = find_table(node.ip4.tables, table).chains
+    return [str(rule) for found in chains for rule in found.rules if word in str(rule)]
+
+
+@pytest.mark.parametrize(("version", "counts"), [("3.29", False), ("3.30", True)])
+def test_who_counts_the_bytes_of_connections(version, counts):
+    keys = {setting.key for setting in felix(version).sysctls}
+    assert ("net.netfilter.nf_conntrack_acct" in keys) is counts
+
+
+@pytest.mark.parametrize(("version", "logs"), [("3.29", False), ("3.30", True), ("3.33", True)])
+def test_what_the_operator_makes(version, logs):
+    made = Calico.by_operator(CLUSTER.nodes, (CLUSTER.pod_cidr,), version)
+    assert (made.encapsulation, made.cross_subnet, made.flow_logs) == (VXLAN, True, logs)
+
+
+@pytest.mark.parametrize(
+    ("version", "encapsulation", "near", "far"),
+    [
+        ("3.32", VXLAN, "via 172.16.1.3 dev en0 proto 80 onlink", "via 10.233.102.0 dev vxlan.calico onlink"),
+        ("3.31", IPIP, "via 172.16.1.3 dev en0 proto bird", "via 172.17.1.1 dev tunl0 proto bird onlink"),
+        ("3.33", IPIP, "via 172.16.1.3 dev en0 proto 80 onlink", "via 172.17.1.1 dev tunl0 proto 80 onlink"),
+    ],
+)
+def test_cross_subnet_spares_the_tunnel_to_neighbours(version, encapsulation, near, far):
+    node = join(
+        underlay.boot(new_netns("node1"), CLUSTER.node("node1")), calico(version, encapsulation, cross_subnet=True)
+    )
+    ways = [str(route).strip() for route in node.ip4.routes]
+    assert f"10.233.101.0/26 {near}" in ways
+    assert f"10.233.102.0/26 {far}" in ways
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("version", ["3.28", "3.30", "3.31.5", "3.31", "3.32", "3.33"])
+def test_the_kernel_takes_what_the_operator_s_calico_writes(version):
+    made = Calico.by_operator(CLUSTER.nodes, (CLUSTER.pod_cidr,), version)
+    selected = replace(POD, namespace="demo")
+    made = replace(made, policies=APPLIED[PodPolicy.FROM_PODS], endpoints=(selected,))
+    node = start_felix(new_netns("node1"), made, (selected, Workload("cali19", "demo")))
     rules, sets = print_tables(node.ip4.tables), print_sets(node.sets)
     script = f"ipset restore <<'END'\n{sets}END\niptables-nft-restore <<'END'\n{rules}END\n"
     printed = in_a_namespace(f"{script}iptables-nft-save\n")

@@ -134,6 +134,13 @@ def test_a_pod_without_calico_address_is_refused():
             "10.233.102.0/26 via 172.17.1.1 dev tunl0 proto bird onlink",
         ),
         (
+            "3.33",
+            IPIP,
+            "blackhole 10.233.100.0/26 proto 80",
+            "10.233.101.0/26 via 172.16.1.3 dev tunl0 proto 80 onlink",
+            "10.233.102.0/26 via 172.17.1.1 dev tunl0 proto 80 onlink",
+        ),
+        (
             "3.32",
             IPIP,
             "blackhole 10.233.100.0/26 proto bird",
@@ -207,7 +214,9 @@ def test_every_node_reaches_every_block_and_says_who_wrote_the_way(version, enca
         node = join(machine(name), calico(version, encapsulation))
         ways = [route for route in node.ip4.routes if route.dst in {peer.block for peer in CLUSTER.nodes}]
         assert len(ways) == len(CLUSTER.nodes)
-        assert {route.origin.writer for route in ways} == {f"Felix v{version}" if encapsulation is VXLAN else "BIRD"}
+        assert {route.origin.writer for route in ways} == {
+            f"Felix v{version}" if encapsulation is VXLAN or (version, encapsulation) == ("3.33", IPIP) else "BIRD"
+        }
 
 
 def test_a_node_without_default_route_cannot_find_the_router_to_a_far_block():

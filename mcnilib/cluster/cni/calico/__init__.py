@@ -1,11 +1,13 @@
-"""Calico with the iptables dataplane, 3.26 to 3.32: what its CNI plugin, Felix and BIRD write into pods and nodes.
+"""Calico with the iptables dataplane, 3.26 to 3.33: what its CNI plugin, Felix and BIRD write into pods and nodes.
 
     config   one Calico: version, pools, encapsulation      hashes   the `cali:...` comments, and Felix's spelling
     pod      the pair of devices between pod and node       static   chains that do not depend on pods
     routes   blocks of other nodes, tunnel devices          filter   forwarding, and the chains of each pod
     felix    ipsets and chains put into a namespace, in Felix's places
 
-Not modelled: NetworkPolicies, host endpoints, IPv6, the eBPF and nftables dataplanes, ipvs, WireGuard, CrossSubnet.
+    flow_logs NFLOG rules for Goldmane                      policy   NetworkPolicies
+
+Not modelled: host endpoints, IPv6, the eBPF and nftables dataplanes, ipvs, WireGuard.
 """
 
 from __future__ import annotations

@@ -1,25 +1,23 @@
 """How Calico is configured on a cluster, and which of its version's habits matter for what it writes.
 
-The iptables dataplane without host endpoints; without NetworkPolicies every pod is reached and may reach everybody.
-`3.28` means its last patch release, `3.28.1` the earlier ones, whose jump in nat POSTROUTING stands on top.
+Without host endpoints; without NetworkPolicies every pod is reached and may reach everybody. `3.28` means its last
+patch release, `3.28.1` the earlier ones, whose jump in nat POSTROUTING stands on top; `3.31.5` and `3.32.0` mean those
+before the set of all pools got another name. 3.33 was read on its branch, before its release.
 Source: projectcalico/calico felix/config/config_params.go, felix/dataplane/driver.go.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
 from mcnilib.cluster.network_policy import Labels, NetworkPolicy
-from mcnilib.cluster.settings import Encapsulation
+from mcnilib.cluster.settings import CALICO_VERSIONS, Encapsulation
 from mcnilib.cluster.spec import Node, Pod
 from mcnilib.errors import Unsupported
 from mcnilib.language import listed, mark, tr
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.text import not_there
-
-CALICO_VERSIONS = ("3.26", "3.27", "3.28.1", "3.28", "3.29", "3.30", "3.31", "3.32")
-"""Releases of Calico that are modelled."""
 
 ENDPOINT_TO_HOST = ("ACCEPT", "DROP", "RETURN")
 """defaultEndpointToHostAction: what happens to packets from a pod to its own node. The shipped manifests say ACCEPT."""
@@ -67,6 +65,17 @@ class Calico:
     policies: tuple[NetworkPolicy, ...] = ()
     endpoints: tuple[Workload, ...] = ()  # all pods with an address of Calico, whom policies may name as peers
     extra_pools: tuple[IPv4Network, ...] = ()  # declared, but no pod gets an address of them and natOutgoing is off
+    cross_subnet: bool = False  # encapsulate only what goes to a node of another subnet
+    flow_logs: bool = False  # Felix tells Goldmane of connections: NFLOG rules, 3.30 and later
+
+    @classmethod
+    def by_operator(cls, nodes: tuple[Node, ...], pools: tuple[IPv4Network, ...], version: str = "3.32") -> Calico:
+        """Return what the operator makes of its `custom-resources.yaml`: VXLANCrossSubnet, flow logs from 3.30 on.
+
+        Source: tigera/operator release-v1.34 to 1.44. A bare Installation means IPIP instead.
+        """
+        plain = cls(nodes, pools, version, Encapsulation.VXLAN, cross_subnet=True)
+        return replace(plain, flow_logs=plain.since(3, 30))
 
     def __post_init__(self) -> None:
         if self.version not in CALICO_VERSIONS:
@@ -86,6 +95,11 @@ class Calico:
                     valid=valid,
                 )
             )
+
+        if self.flow_logs and not self.since(3, 30):
+            raise Unsupported(tr("Calico {version}: flow logs write rules from 3.30 on", version=self.version))
+        if self.cross_subnet and self.encapsulation is Encapsulation.NONE:
+            raise Unsupported(tr("CrossSubnet without an encapsulation"))
 
     def since(self, *release: int) -> bool:
         """Tell whether this version is a release or later: `since(3, 28, 2)`."""
@@ -123,8 +137,19 @@ class Calico:
 
     @property
     def pool_set(self) -> str:
-        """The ipset of all pools; renamed in 3.32."""
-        return "cali40network-ip-pools" if self.since(3, 32) else "cali40all-ipam-pools"
+        """The ipset of all pools; renamed in 3.31.6 and in 3.32.1. Source: felix/rules/rule_defs.go at each tag."""
+        renamed = self.since(3, 32, 1) or (self.since(3, 31, 6) and not self.since(3, 32))
+        return "cali40network-ip-pools" if renamed else "cali40all-ipam-pools"
+
+    @property
+    def felix_routes_ipip(self) -> bool:
+        """Whether Felix writes the routes of IPIP, and not BIRD (programClusterRoutes: EnabledIPIPOnly, 3.33)."""
+        return self.since(3, 33)
+
+    def encapsulates(self, own: Node, peer: Node) -> bool:
+        """Tell whether packets from one node to another's pods go through the tunnel."""
+        near = peer.address.ip in own.address.network
+        return self.encapsulation is not Encapsulation.NONE and not (self.cross_subnet and near)
 
     def node(self, name: str) -> Node:
         """Return the node called `name`. Raises: NotThere."""

@@ -19,6 +19,7 @@ from ipaddress import IPv4Network
 from itertools import groupby, takewhile
 
 from mcnilib.cluster.cni.calico.config import Calico, Workload
+from mcnilib.cluster.cni.calico.flow_logs import logged
 from mcnilib.cluster.cni.calico.hashes import APPENDED, FelixChain, FelixRule, limited, lines
 from mcnilib.cluster.cni.calico.policy import chains_of_policies, policy_sets, tier
 from mcnilib.cluster.cni.calico.static import (
@@ -49,9 +50,10 @@ from mcnilib.linux.netns import Netns, set_sysctl
 _OPTIONS = "family inet hashsize 1024 maxelem 1048576"
 
 _SYSCTLS = (
-    ("net.ipv4.ip_forward", "1", mark("the node is the router of its pods")),
-    ("net.netfilter.nf_conntrack_acct", "1", mark("counts the bytes of connections for flow statistics")),
+    ("net.ipv4.ip_forward", "1", mark("the node is the router of its pods"), (3, 0)),
+    ("net.netfilter.nf_conntrack_acct", "1", mark("counts the bytes of connections for flow statistics"), (3, 30)),
 )
+"""What Felix sets, why, and since when. Source: configureKernel() in felix/dataplane/linux/int_dataplane.go."""
 
 
 def start_felix(node: Netns, calico: Calico, workloads: Iterable[Workload] = ()) -> Netns:
@@ -59,8 +61,8 @@ def start_felix(node: Netns, calico: Calico, workloads: Iterable[Workload] = ())
 
     Starting it again, or with other workloads, rewrites everything of Felix's and nothing of anybody else's.
     """
-    for key, value, reason in _SYSCTLS:
-        node = set_sysctl(node, key, value, calico.felix(reason))
+    for key, value, reason, since in _SYSCTLS:
+        node = set_sysctl(node, key, value, calico.felix(reason)) if calico.since(*since) else node
     tables, workloads = node.ip4.tables, tuple(sorted(workloads))
     for table, owned in _owned(calico, workloads).items():
         tables = _resync(tables, table, owned)
@@ -305,6 +307,8 @@ def _endpoint(calico: Calico, workload: Workload, direction: str) -> Iterator[Fe
             "Return if profile accepted",
             mark("allowed: marked, not yet accepted"),
         )
+    if calico.flow_logs:
+        yield logged(f"DR{'E' if direction == 'from' else 'I'}", "egress" if direction == "from" else "ingress")
     yield FelixRule("--jump DROP", comment="Drop if no profiles matched", why=mark("what nothing allows is dropped"))
 
 
@@ -326,5 +330,7 @@ def _profile(calico: Calico, profile: str, direction: str) -> Iterator[FelixRule
     yield FelixRule(
         set_mark(accept), comment=comment, why=mark("without NetworkPolicy the namespace allows everything")
     )
+    if calico.flow_logs:
+        yield logged(f"AR{direction[0].upper()}0|{profile}", direction, is_set(accept))
     if not calico.since(3, 28):
         yield FelixRule("--jump RETURN", is_set(accept), why=mark("allowed: back to the pod's chain"))

@@ -66,6 +66,8 @@ _IN_FRONT = {"source": "-s", "destination": "-d", "in-interface": "-i", "out-int
 EVERYWHERE = "0.0.0.0/0"
 """A range that iptables-save does not print."""
 
+_NFLOG = re.compile(r"(--nflog-group \d+) --nflog-prefix (\S+) ")
+
 _PROTOCOLS = {"4": "ipencap", "17": "udp"}
 
 _SPELLINGS = (
@@ -87,6 +89,7 @@ def saved(chain: str, rule: FelixRule, hashed: str) -> str:
     rest = _FRONT.sub("", rest)
     for felix, printed in _SPELLINGS:
         rest = rest.replace(felix, printed)
+    rest = _NFLOG.sub(r'--nflog-prefix "\2" \1 ', rest)
     if rest.startswith("--dport "):
         rest = f"-m udp {rest}"
     comments = (_comment(f"cali:{hashed}"), _comment(rule.comment))

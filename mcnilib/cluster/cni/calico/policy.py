@@ -13,9 +13,10 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator
 from hashlib import sha3_224, sha224
 from ipaddress import IPv4Network
-from itertools import groupby
+from itertools import count, groupby
 
 from mcnilib.cluster.cni.calico.config import Calico, Workload
+from mcnilib.cluster.cni.calico.flow_logs import logged
 from mcnilib.cluster.cni.calico.hashes import FelixChain, FelixRule, limited
 from mcnilib.cluster.cni.calico.static import clear_mark, is_clear, is_set, set_mark
 from mcnilib.cluster.network_policy import Direction, Labels, NetworkPolicy, PolicyPeer, PolicyPort, PolicyRule, has_all
@@ -46,6 +47,8 @@ def tier(calico: Calico, workload: Workload, direction: Direction) -> Iterator[F
         yield FelixRule(f"--jump {_target(calico, group, direction)}", is_clear(marks.passed), why=reason)
         allowed = mark("allowed: marked, not yet accepted")
         yield FelixRule("--jump RETURN", is_set(marks.accept), "Return if policy accepted", allowed)
+    if calico.flow_logs:
+        yield logged(f"DP{direction.value[0].upper()}|default", direction.value, is_clear(marks.passed))
     end = "End of tier default. " * calico.since(3, 30) + "Drop if no policies passed packet"
     reason = mark("policies select the pod, and none of them allows the packet")
     yield FelixRule("--jump DROP", is_clear(marks.passed), end, reason)
@@ -119,6 +122,11 @@ def _suffix(calico: Calico, policy: NetworkPolicy) -> str:
     return "default/" * calico.since(3, 29) + _old_name(policy)
 
 
+def _logged_name(calico: Calico, policy: NetworkPolicy) -> str:
+    """Return the name a policy has in flow logs."""
+    return _suffix(calico, policy) if calico.since(3, 32) else f"default/knp.default.{policy.name}"
+
+
 def _chain_name(calico: Calico, policy: NetworkPolicy, direction: Direction) -> str:
     return limited(f"cali-p{_LETTER[direction]}-", _suffix(calico, policy))
 
@@ -170,13 +178,16 @@ def _policy_chain(calico: Calico, policy: NetworkPolicy, direction: Direction) -
 
 def _rules(calico: Calico, policy: NetworkPolicy, direction: Direction) -> Iterator[FelixRule]:
     """Yield what the rules of a policy come to: one for each protocol and each peer."""
-    accept = calico.marks.accept
+    accept, number = calico.marks.accept, count()
     for rule in policy.rules(direction) or ():
         for protocol, ports in _by_protocol(rule):
             for peer in rule.peers or (None,):
                 yield from _block(calico, peer, direction)
                 match = " ".join(filter(None, (protocol, _whom(policy, peer, direction), ports, _kept(calico, peer))))
                 yield FelixRule(set_mark(accept), match, why=mark("the policy {name} allows it", name=policy.name))
+                if calico.flow_logs:
+                    prefix = f"AP{direction.value[0].upper()}{next(number)}|{_logged_name(calico, policy)}"
+                    yield logged(prefix, direction.value, is_set(accept))
                 if not calico.since(3, 28):
                     yield FelixRule("--jump RETURN", is_set(accept), why=mark("allowed: back to the pod's chain"))
 

@@ -5,8 +5,8 @@
     VXLAN   Felix  BLOCK via TUNNEL ADDRESS dev vxlan.calico onlink, with neighbour and forwarding entries
 
 BIRD's routes carry metric 1024 since 3.32. The node's own block is a blackhole; the routes to its pods are more
-specific. Modes Always and Never; CrossSubnet is not modelled. Without encapsulation routers must learn the blocks too:
-`underlay.learn_blocks`.
+specific. From 3.33 on Felix writes those of IPIP. With CrossSubnet a node of the own subnet is reached without tunnel,
+by BIRD's route or by Felix's. Without encapsulation routers must learn the blocks too: `underlay.learn_blocks`.
 Source: confd/etc/calico/confd/templates/{bird_ipam,bird_aggr}.cfg.template, felix/calc/vxlan_resolver.go,
 felix/dataplane/linux/{route_mgr,vxlan_mgr,ipip_mgr}.go, felix/vxlanfdb/vxlan_fdb.go; for the metric
 projectcalico/calico pull request 12209.
@@ -80,19 +80,32 @@ def _kind(own: Node, peers: tuple[Node, ...], vxlan: bool) -> Vxlan | Ipip:
 
 
 def _route(calico: Calico, name: str, peer: Node) -> Route:
-    if calico.encapsulation is Encapsulation.VXLAN:
-        line = f"{peer.block} via {peer.tunnel} dev {calico.tunnel} onlink"
-        return ip_route(line, calico.felix(mark("pods of {peer}, through the tunnel", peer=peer.name)))
+    own = calico.node(name)
+    tunnelled = calico.encapsulates(own, peer)
+    if calico.encapsulation is Encapsulation.VXLAN or (calico.tunnel and calico.felix_routes_ipip):
+        return _of_felix(calico, own, peer, tunnelled)
     metric = f" metric {ROUTE_METRIC}" if calico.since(3, 32) else ""
-    if calico.encapsulation is Encapsulation.IPIP:
+    if tunnelled:
         line = f"{peer.block} via {peer.address.ip} dev {calico.tunnel} proto bird{metric} onlink"
         return ip_route(
             line,
             Origin("BIRD", mark("pods of {peer}, announced by BGP; the pool says: through the tunnel", peer=peer.name)),
         )
-    own = calico.node(name)
     line = f"{peer.block} via {_next_hop(own, peer)} dev {own.nics[0].name} proto bird{metric}"
     return ip_route(line, Origin("BIRD", mark("pods of {peer}, announced by BGP", peer=peer.name)))
+
+
+def _of_felix(calico: Calico, own: Node, peer: Node, tunnelled: bool) -> Route:
+    """Return a route that Felix writes: through the tunnel, or straight to a node of the same subnet."""
+    if not tunnelled:
+        line = f"{peer.block} via {peer.address.ip} dev {own.nics[0].name} proto 80 onlink"
+        why = mark("pods of {peer}, a neighbour: CrossSubnet spares the tunnel", peer=peer.name)
+        return ip_route(line, calico.felix(why))
+    vxlan = calico.encapsulation is Encapsulation.VXLAN
+    via = f"{peer.tunnel} dev {calico.tunnel}" if vxlan else f"{peer.address.ip} dev {calico.tunnel} proto 80"
+    return ip_route(
+        f"{peer.block} via {via} onlink", calico.felix(mark("pods of {peer}, through the tunnel", peer=peer.name))
+    )
 
 
 def _next_hop(own: Node, peer: Node) -> IPv4Address:
@@ -106,6 +119,6 @@ def _next_hop(own: Node, peer: Node) -> IPv4Address:
 
 def _blackhole(calico: Calico, name: str) -> Route:
     block = calico.node(name).block
-    if calico.encapsulation is Encapsulation.VXLAN:
+    if calico.encapsulation is Encapsulation.VXLAN or (calico.tunnel and calico.felix_routes_ipip):
         return ip_route(f"blackhole {block} proto 80", calico.felix(BLACKHOLE))
     return ip_route(f"blackhole {block} proto bird", Origin("BIRD", BLACKHOLE))

@@ -146,7 +146,11 @@ def _postrouting(calico: Calico) -> Iterator[FelixRule]:
         reason = mark(
             "the node's own packets enter the tunnel with the tunnel's address, or the answer would come another way"
         )
-        yield FelixRule("--jump MASQUERADE --random-fully", f"--out-interface {calico.tunnel} {types}", why=reason)
+        device = f"--out-interface {calico.tunnel} {types}"
+        if calico.encapsulation is Encapsulation.VXLAN and calico.since(3, 33):
+            ports = mark("never the tunnel's own port: answers to it would be taken for tunnel packets")
+            yield FelixRule("--jump MASQUERADE --to-ports 4790-65535 --random-fully", f"-p 17 {device}", why=ports)
+        yield FelixRule("--jump MASQUERADE --random-fully", device, why=reason)
 
 
 def _outgoing(calico: Calico) -> Iterator[FelixRule]:
