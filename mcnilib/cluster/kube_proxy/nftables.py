@@ -340,7 +340,10 @@ class _Writer:
         return f"meta l4proto {protocol} dnat ip to numgen random mod {len(endpoints)} map {{ {chosen} }}"
 
     def _external(self, x: NftService) -> list[str]:
-        cluster, marks = f"goto service-{x.name}", self.marked if self.masquerades_at_once else "jump mark-for-masquerade"
+        cluster, marks = (
+            f"goto service-{x.name}",
+            self.marked if self.masquerades_at_once else "jump mark-for-masquerade",
+        )
         if not x.view.external_local:
             return [f'{marks} comment "masquerade"' if self.masquerades_at_once else marks, cluster]
         rules = [f'{self.local} {cluster} comment "short-circuit pod traffic"'] if self.local else []
