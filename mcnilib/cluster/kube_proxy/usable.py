@@ -21,19 +21,19 @@ from mcnilib.cluster.spec import Endpoint, HostSpec, Node, Service
 Endpoints = tuple[Endpoint, ...]
 
 
-def of_cluster(proxy: KubeProxy, node: HostSpec, endpoints: Endpoints) -> Endpoints:
+def usable_anywhere(proxy: KubeProxy, node: HostSpec, endpoints: Endpoints) -> Endpoints:
     """Return what traffic policy Cluster may use, sorted by their text."""
     ready = tuple(endpoint for endpoint in endpoints if endpoint.ready)
     return _sorted(_hinted(proxy, node, ready) or _ending(proxy, endpoints))
 
 
-def of_node(proxy: KubeProxy, node: HostSpec, endpoints: Endpoints) -> Endpoints:
+def usable_here(proxy: KubeProxy, node: HostSpec, endpoints: Endpoints) -> Endpoints:
     """Return what traffic policy Local may use, sorted by their text."""
     here = tuple(endpoint for endpoint in endpoints if endpoint.node == node.name)
     return _sorted(tuple(endpoint for endpoint in here if endpoint.ready) or _ending(proxy, here))
 
 
-def merged(one: Endpoints, other: Endpoints) -> Endpoints:
+def either_of(one: Endpoints, other: Endpoints) -> Endpoints:
     """Return what is in one list or the other, sorted by their text."""
     return _sorted(tuple({str(endpoint): endpoint for endpoint in (*one, *other)}.values()))
 

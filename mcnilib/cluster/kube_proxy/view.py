@@ -10,7 +10,7 @@ from hashlib import sha256
 from ipaddress import IPv4Address
 
 from mcnilib.cluster.kube_proxy.config import KubeProxy, RuleLine
-from mcnilib.cluster.kube_proxy.usable import LocalDetector, merged, of_cluster, of_node
+from mcnilib.cluster.kube_proxy.usable import LocalDetector, either_of, usable_anywhere, usable_here
 from mcnilib.cluster.spec import Endpoint, HostSpec, Service, TrafficPolicy
 from mcnilib.language import mark
 
@@ -51,12 +51,12 @@ class ServiceView:
     @cached_property
     def everywhere(self) -> tuple[Endpoint, ...]:
         """The endpoints of the whole cluster that this node may use; empty: there is none anywhere."""
-        return of_cluster(self.proxy, self.node, self.service.endpoints)
+        return usable_anywhere(self.proxy, self.node, self.service.endpoints)
 
     @cached_property
     def here(self) -> tuple[Endpoint, ...]:
         """The endpoints on this node that it may use."""
-        return of_node(self.proxy, self.node, self.service.endpoints)
+        return usable_here(self.proxy, self.node, self.service.endpoints)
 
     @cached_property
     def pods(self) -> LocalDetector:
@@ -94,7 +94,7 @@ class ServiceView:
         """The endpoints that some policy lets this node use."""
         if not self.uses_cluster:
             return self.here
-        return merged(self.everywhere, self.here) if self.uses_local else self.everywhere
+        return either_of(self.everywhere, self.here) if self.uses_local else self.everywhere
 
     def chain(self, prefix: str) -> str:
         """Return one of the service's chains."""
