@@ -157,7 +157,7 @@ def _starting(proxy: KubeProxy) -> str:
 
 
 def _overlay(settings: Settings, cluster: Cluster, state: State) -> Iterator[Event]:
-    yield _calico_start(_calico(cluster, settings.encapsulation, settings.mtu, settings.calico), cluster)
+    yield _calico_start(_calico(*_told(settings, cluster)), cluster)
     yield _agent(cluster)
 
 
@@ -167,6 +167,7 @@ def _calico(
     encapsulation: Encapsulation,
     mtu: PodMtu,
     version: str,
+    dataplane: str,
     nat_outgoing: bool = True,
     check: bool = True,
 ) -> Calico:  # Felix's switches stay at their defaults for those who do not read them
@@ -177,9 +178,14 @@ def _calico(
         encapsulation=encapsulation,
         nat_outgoing=nat_outgoing,
         disable_conntrack_invalid_check=not check,
+        dataplane=dataplane,
         veth_mtu=0 if mtu is PodMtu.AUTO else NODE_MTU,
         tunnel_mtu=NODE_MTU if mtu is PodMtu.TUNNELS else 0,
     )
+
+
+def _told(settings: Settings, cluster: Cluster) -> tuple[Cluster, Encapsulation, PodMtu, str, str]:
+    return cluster, settings.encapsulation, settings.mtu, settings.calico, settings.calico_dataplane
 
 
 @lru_cache(maxsize=64)
@@ -202,8 +208,7 @@ def _pods(settings: Settings, cluster: Cluster, state: State) -> Iterator[Event]
         yield addons.add_sidecars(cluster)
     if settings.network_policy is not PodPolicy.NONE:
         yield _apply_policies(settings.network_policy)
-    told = cluster, settings.encapsulation, settings.mtu, settings.calico
-    config = _calico(*told, settings.nat_outgoing, settings.felix_invalid)
+    config = _calico(*_told(settings, cluster), settings.nat_outgoing, settings.felix_invalid)
     yield _felix(config, cluster, settings.network_policy)
 
 
@@ -221,7 +226,7 @@ def _macvlan(pod: Pod, settings: Settings, cluster: Cluster, node: Netns) -> Plu
 
 
 def _calico_plugin(pod: Pod, settings: Settings, cluster: Cluster, node: Netns) -> Plugin:
-    return calico.CalicoPlugin(_calico(cluster, settings.encapsulation, settings.mtu, settings.calico))
+    return calico.CalicoPlugin(_calico(*_told(settings, cluster)))
 
 
 def _coordinator(pod: Pod, settings: Settings, cluster: Cluster, node: Netns) -> Plugin | None:

@@ -360,12 +360,15 @@ class Settings:
         changes=mark("tunePodRoutes of the SpiderCoordinator: ip rule and tables 100 and 101 of multi-NIC pods"),
     )
     calico: str = choice_field(
-        mark("Calico version"),
-        *CALICO_VERSIONS,
-        default="3.32",
+        mark("Calico version"), *CALICO_VERSIONS, default="3.32",
         help=mark("which release of Calico wrote the rules, sets and routes of the nodes"),
         changes=mark("what Felix and BIRD write; no lesson ends otherwise for it"),
-    )
+    )  # fmt: skip
+    calico_dataplane: str = choice_field(
+        mark("Calico dataplane"), "iptables", "nftables", default="iptables",
+        help=mark("nftables: Felix writes the table `ip calico` of nftables; modelled from Calico 3.30 on"),
+        changes=mark("nftablesMode of the FelixConfiguration: how Felix writes its rules"),
+    )  # fmt: skip
 
     @classmethod
     def of(cls, **values: object) -> Settings:

@@ -50,3 +50,21 @@ def test_a_lesson_in_nftables_mode_ends_as_on_the_kernel(number, version, verdic
     report = compare_traces(model, worker.run(converse, world, flow, listeners), flow, listeners)
     assert not report.mismatches, "\n".join(map(str, report.mismatches))
     assert model.outcome.verdict.value == verdict
+
+
+@pytest.mark.parametrize(
+    ("number", "changes"),
+    [
+        ("7", {}),
+        ("7", {"kube_proxy": "1.33", "kube_proxy_mode": "nftables"}),
+        ("7", {"encapsulation": "VXLAN", "calico": "3.33", "kube_proxy": "1.36", "kube_proxy_mode": "nftables"}),
+        ("10", {"calico": "3.30"}),
+        ("11", {"network_policy": "from pods"}),
+    ],
+)
+def test_a_lesson_with_calico_in_nftables_mode_ends_as_on_the_kernel(number, changes, worker: Worker) -> None:
+    story = scenario(number)
+    settings = story.start().but(calico_dataplane="nftables", **changes)
+    world, flow, listeners = story.world(settings), story.flow(settings), story.listeners(settings)
+    report = compare_traces(run(world, flow, listeners), worker.run(converse, world, flow, listeners), flow, listeners)
+    assert not report.mismatches, "\n".join(map(str, report.mismatches))

@@ -1,4 +1,4 @@
-"""Calico with the iptables dataplane, 3.26 to 3.33: what its CNI plugin, Felix and BIRD write into pods and nodes.
+"""Calico in iptables and nftables mode, 3.26 to 3.33: what its CNI plugin, Felix and BIRD write into pods and nodes.
 
     config   one Calico: version, pools, encapsulation      hashes   the `cali:...` comments, and Felix's spelling
     pod      the pair of devices between pod and node       static   chains that do not depend on pods
@@ -6,8 +6,9 @@
     felix    ipsets and chains put into a namespace, in Felix's places
 
     flow_logs NFLOG rules for Goldmane                      policy   NetworkPolicies
+    nftables the same rules in nftables mode, from 3.30 on
 
-Not modelled: host endpoints, IPv6, the eBPF and nftables dataplanes, ipvs, WireGuard.
+Not modelled: host endpoints, IPv6, the eBPF dataplane, ipvs, WireGuard.
 """
 
 from __future__ import annotations

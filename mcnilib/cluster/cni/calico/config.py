@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
+from mcnilib.cluster.cni.calico.hashes import MAX_CHAIN_NAME
 from mcnilib.cluster.network_policy import Labels, NetworkPolicy
 from mcnilib.cluster.settings import CALICO_VERSIONS, Encapsulation
 from mcnilib.cluster.spec import Node, Pod
@@ -18,6 +19,9 @@ from mcnilib.errors import Unsupported
 from mcnilib.language import listed, mark, tr
 from mcnilib.linux.origin import Origin
 from mcnilib.linux.text import not_there
+
+DATAPLANES = ("iptables", "nftables")
+"""How Felix writes its rules. eBPF is the third: it decides in programs, of which no listing tells."""
 
 ENDPOINT_TO_HOST = ("ACCEPT", "DROP", "RETURN")
 """defaultEndpointToHostAction: what happens to packets from a pod to its own node. The shipped manifests say ACCEPT."""
@@ -30,6 +34,9 @@ OVERHEAD = {Encapsulation.NONE: 0, Encapsulation.VXLAN: 50, Encapsulation.IPIP: 
 
 NODE_MTU = 1500
 """MTU of the nodes' NICs."""
+
+NFT_CHAIN_NAME = 240
+"""Longest name of a chain for Felix in nftables mode, with room for the name of the layer."""
 
 NEWEST_PATCH = 99
 
@@ -66,6 +73,7 @@ class Calico:
     endpoints: tuple[Workload, ...] = ()  # all pods with an address of Calico, whom policies may name as peers
     extra_pools: tuple[IPv4Network, ...] = ()  # declared, but no pod gets an address of them and natOutgoing is off
     cross_subnet: bool = False  # encapsulate only what goes to a node of another subnet
+    dataplane: str = "iptables"  # or nftables
     flow_logs: bool = False  # Felix tells Goldmane of connections: NFLOG rules, 3.30 and later
 
     @classmethod
@@ -96,6 +104,10 @@ class Calico:
                 )
             )
 
+        if self.dataplane not in DATAPLANES:
+            raise Unsupported(tr("the dataplane {name} of Calico is not modelled", name=self.dataplane))
+        if self.dataplane == "nftables" and not self.since(3, 30):
+            raise Unsupported(tr("Calico {version}: its nftables mode is modelled from 3.30 on", version=self.version))
         if self.flow_logs and not self.since(3, 30):
             raise Unsupported(tr("Calico {version}: flow logs write rules from 3.30 on", version=self.version))
         if self.cross_subnet and self.encapsulation is Encapsulation.NONE:
@@ -110,6 +122,11 @@ class Calico:
     def marks(self) -> Marks:
         """The mark bits of this version; in 3.30 a bit for flow logs moved the scratch bits up."""
         return Marks() if self.since(3, 30) else Marks(scratch0=0x40000, scratch1=0x80000)
+
+    @property
+    def longest_name(self) -> int:
+        """The most letters of a chain's name; nftables has, for names of policies, no limit."""
+        return MAX_CHAIN_NAME if self.dataplane == "iptables" else NFT_CHAIN_NAME
 
     @property
     def tunnel(self) -> str:

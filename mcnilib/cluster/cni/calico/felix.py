@@ -21,6 +21,7 @@ from itertools import groupby, takewhile
 from mcnilib.cluster.cni.calico.config import Calico, Workload
 from mcnilib.cluster.cni.calico.flow_logs import logged
 from mcnilib.cluster.cni.calico.hashes import APPENDED, FelixChain, FelixRule, limited, lines
+from mcnilib.cluster.cni.calico.nftables import calico_table
 from mcnilib.cluster.cni.calico.policy import chains_of_policies, policy_sets, tier
 from mcnilib.cluster.cni.calico.static import (
     EMPTY,
@@ -63,13 +64,24 @@ def start_felix(node: Netns, calico: Calico, workloads: Iterable[Workload] = ())
     """
     for key, value, reason, since in _SYSCTLS:
         node = set_sysctl(node, key, value, calico.felix(reason)) if calico.since(*since) else node
-    tables, workloads = node.ip4.tables, tuple(sorted(workloads))
+    workloads = tuple(sorted(workloads))
+    if calico.dataplane == "nftables":
+        return _natively(node, calico, workloads)
+    tables = node.ip4.tables
     for table, owned in _owned(calico, workloads).items():
         tables = _resync(tables, table, owned)
     foreign = (s for s in node.sets if not s.name.startswith("cali40"))
     return node.with_ip4(tables=tables).but(
         sets=(*foreign, *sorted(_sets(node, calico, workloads), key=lambda s: s.name))
     )
+
+
+def _natively(node: Netns, calico: Calico, workloads: tuple[Workload, ...]) -> Netns:
+    """Write the table of the nftables mode, in place of one that was there."""
+    sets = sorted(_sets(node, calico, workloads), key=lambda found: found.name)
+    by = calico.felix(mark("Felix's nftables mode: the rules of pods, natOutgoing, and who may use the tunnel"))
+    table = calico_table(_chains(calico, workloads), sets).by(by)
+    return node.with_ip4(nft=(*(there for there in node.ip4.nft if there.title != table.title), table))
 
 
 Owned = dict[str, Chain]
@@ -165,15 +177,15 @@ def filter_chains(calico: Calico, workloads: tuple[Workload, ...]) -> Iterator[F
     judge = FelixRule(f"--jump {DISPATCH['from']}", why=mark("first the policy of the pod that sends"))
     yield FelixChain("cali-wl-to-host", (judge, to_host))
     devices = sorted({workload.device for workload in workloads})
-    yield from dispatch("from", devices)
-    yield from dispatch("to", devices)
+    for end in DISPATCH:
+        yield from dispatch(end, devices) if calico.dataplane == "iptables" else (_mapped(end, devices),)
     for workload in sorted(workloads):
         yield FelixChain(f"cali-fw-{workload.device}", tuple(_endpoint(calico, workload, "from")))
         yield FelixChain(f"cali-tw-{workload.device}", tuple(_endpoint(calico, workload, "to")))
     yield from chains_of_policies(calico, workloads)
     for profile in dict.fromkeys(profile for workload in workloads for profile in workload.profiles):
         for prefix, direction in (("cali-pri-", "ingress"), ("cali-pro-", "egress")):
-            yield FelixChain(limited(prefix, profile), tuple(_profile(calico, profile, direction)))
+            yield FelixChain(limited(prefix, profile, calico.longest_name), tuple(_profile(calico, profile, direction)))
 
 
 def _forward(calico: Calico) -> Iterator[FelixRule]:
@@ -261,6 +273,11 @@ def dispatch(direction: str, devices: list[str]) -> Iterator[FelixChain]:
     yield FelixChain(root, (*rules, _UNKNOWN))
 
 
+def _mapped(direction: str, devices: list[str]) -> FelixChain:
+    """Return the chain of which the nftables mode makes a map: each pod's own chain by its device."""
+    return FelixChain(DISPATCH[direction], (*(_goto(direction, device) for device in devices), _UNKNOWN))
+
+
 def _common(devices: list[str]) -> int:
     """Count the characters with which all names begin."""
     columns = zip(*devices, strict=False)
@@ -299,7 +316,7 @@ def _endpoint(calico: Calico, workload: Workload, direction: str) -> Iterator[Fe
         yield from _no_tunnels()
     yield from tier(calico, workload, Direction.EGRESS if direction == "from" else Direction.INGRESS)
     for profile in workload.profiles:
-        chain = limited("cali-pro-" if direction == "from" else "cali-pri-", profile)
+        chain = limited("cali-pro-" if direction == "from" else "cali-pri-", profile, calico.longest_name)
         yield FelixRule(f"--jump {chain}", why=mark("the rules of profile {profile}", profile=profile))
         yield FelixRule(
             "--jump RETURN",

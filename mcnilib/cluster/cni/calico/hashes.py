@@ -96,15 +96,15 @@ def saved(chain: str, rule: FelixRule, hashed: str) -> str:
     return " ".join(filter(None, (f"-A {chain}", *front, *comments, rest)))
 
 
-def limited(prefix: str, name: str) -> str:
+def limited(prefix: str, name: str, longest: int = MAX_CHAIN_NAME) -> str:
     """Return a chain name that fits: the prefix and the name, or a hash of the name where that is too long.
 
     Source: GetLengthLimitedID() in libcalico-go/lib/hash/id.go.
     """
-    room = MAX_CHAIN_NAME - len(prefix)
+    room = longest - len(prefix)
     if len(name) < room or (len(name) == room and not name.startswith("_")):
         return prefix + name
-    return f"{prefix}_{urlsafe_b64encode(sha256(name.encode()).digest()).decode()}"[:MAX_CHAIN_NAME]
+    return f"{prefix}_{urlsafe_b64encode(sha256(name.encode()).digest()).decode()}"[:longest]
 
 
 def _comment(text: str) -> str:

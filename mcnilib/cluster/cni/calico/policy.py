@@ -128,7 +128,7 @@ def _logged_name(calico: Calico, policy: NetworkPolicy) -> str:
 
 
 def _chain_name(calico: Calico, policy: NetworkPolicy, direction: Direction) -> str:
-    return limited(f"cali-p{_LETTER[direction]}-", _suffix(calico, policy))
+    return limited(f"cali-p{_LETTER[direction]}-", _suffix(calico, policy), calico.longest_name)
 
 
 def _target(calico: Calico, group: Policies, direction: Direction) -> str:

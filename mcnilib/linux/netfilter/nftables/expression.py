@@ -101,12 +101,14 @@ class PacketField(Expression):
 class FibLookup(Expression):
     """`fib saddr . iif oif`, `fib daddr type`: what the routing tables say of an address.
 
-    Of the device only whether there is one is known here, which is what a check of the source asks.
+    Of the device only whether there is one is known here, which is what a check of the source asks: by `missing`, or by
+    its number (`numbered`), which is 0 where there is none.
     """
 
     address: str
     flags: tuple[str, ...]
     result: str
+    numbered: bool = False
 
     def __str__(self) -> str:
         return f"fib {' . '.join((self.address, *self.flags))} {self.result}"
@@ -114,6 +116,8 @@ class FibLookup(Expression):
     @property
     def types(self) -> tuple[DataType, ...]:
         """A type of address, or whether there is a device."""
+        if self.numbered:
+            return (datatype.INTEGER,)
         return (datatype.ADDRTYPE if self.result == "type" else datatype.BOOLEAN,)
 
     def key(self, sight: Sight) -> KeyValues | None:

@@ -248,9 +248,10 @@ def _fib(words: Tokens, sets: Sets) -> FibLookup:
         flags.append(words.one_of(("iif", "oif", "mark"), mark("iif, oif or mark")))
     result = words.one_of(("type", "oif", "oifname", "check"), mark("type, check, oif or oifname"))
     result = "oif" if result == "check" else result  # as versions after 1.1 print it
-    if result != "type" and words.next not in ("missing", "exists"):
+    numbered = result == "oif" and words.next == "0"  # no device; any other number is nobody's to know
+    if result != "type" and not numbered and words.next not in ("missing", "exists"):
         raise NotModelled
-    return FibLookup(address, tuple(flags), result)
+    return FibLookup(address, tuple(flags), result, numbered)
 
 
 def _offset(words: Tokens) -> int:
