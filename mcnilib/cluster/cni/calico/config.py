@@ -104,6 +104,9 @@ class Calico:
                 )
             )
 
+        self._check_mode()
+
+    def _check_mode(self) -> None:
         if self.dataplane not in DATAPLANES:
             raise Unsupported(tr("the dataplane {name} of Calico is not modelled", name=self.dataplane))
         if self.dataplane == "nftables" and not self.since(3, 30):

@@ -22,7 +22,7 @@ from mcnilib.linux.netfilter.nftables.text.ruleset import read_ruleset
 
 _FULL = 0xFFFFFFFF
 
-HOOKS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
+BASE_CHAINS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "filter": tuple((hook, "filter", "filter") for hook in ("INPUT", "FORWARD", "OUTPUT")),
     "nat": (
         ("PREROUTING", "nat", "dstnat"),
@@ -72,7 +72,7 @@ def _maps(chains: Iterable[FelixChain]) -> Iterator[str]:
 
 
 def _bases(chains: Mapping[str, Iterable[FelixChain]]) -> Iterator[str]:
-    for layer, hooks in HOOKS.items():
+    for layer, hooks in BASE_CHAINS.items():
         by_name = {chain.name: chain for chain in chains[layer]}
         for hook, kind, priority in hooks:
             yield f"\tchain {layer}-{hook} {{"
@@ -83,7 +83,7 @@ def _bases(chains: Mapping[str, Iterable[FelixChain]]) -> Iterator[str]:
 
 
 def _own(chains: Mapping[str, Iterable[FelixChain]]) -> Iterator[str]:
-    for layer in HOOKS:
+    for layer in BASE_CHAINS:
         for chain in chains[layer]:
             if chain.name.startswith("cali-"):
                 yield f"\tchain {layer}-{chain.name} {{"
@@ -96,7 +96,7 @@ def _rules(layer: str, chain: FelixChain) -> Iterator[str]:
     for text, comment in _spelled(layer, chain):
         digest = sha224(digest + text.encode()).digest()
         hashed = urlsafe_b64encode(digest).decode()[:16]
-        yield f'\t\t{listed(text)} comment "cali:{hashed};{f" {comment}" if comment else ""}"'
+        yield f'\t\t{as_nft_lists(text)} comment "cali:{hashed};{f" {comment}" if comment else ""}"'
 
 
 def _spelled(layer: str, chain: FelixChain) -> Iterator[tuple[str, str]]:
@@ -106,10 +106,10 @@ def _spelled(layer: str, chain: FelixChain) -> Iterator[tuple[str, str]]:
         yield f"{device} vmap @{layer}-{chain.name}", ""
         rules = rules[-1:]
     for rule in rules:
-        yield spelled(layer, rule), rule.comment
+        yield as_felix_spells(layer, rule), rule.comment
 
 
-def spelled(layer: str, rule: FelixRule) -> str:
+def as_felix_spells(layer: str, rule: FelixRule) -> str:
     """Return a rule in Felix's words for nftables."""
     if not rule.action:
         return "continue"
@@ -187,7 +187,7 @@ def _set_mark(words: str) -> str:
     return f"meta mark set mark & {_FULL & ~mask:#x} ^ {value:#x}"
 
 
-def listed(text: str) -> str:
+def as_nft_lists(text: str) -> str:
     """Return a rule as nft prints it, given as Felix spells it."""
     for pattern, words in _LISTED:
         text = pattern.sub(words, text)

@@ -101,8 +101,7 @@ class PacketField(Expression):
 class FibLookup(Expression):
     """`fib saddr . iif oif`, `fib daddr type`: what the routing tables say of an address.
 
-    Of the device only whether there is one is known here, which is what a check of the source asks: by `missing`, or by
-    its number (`numbered`), which is 0 where there is none.
+    Of the device only whether there is one is known, by `missing` or its number (`numbered`), 0 where there is none.
     """
 
     address: str
@@ -116,9 +115,8 @@ class FibLookup(Expression):
     @property
     def types(self) -> tuple[DataType, ...]:
         """A type of address, or whether there is a device."""
-        if self.numbered:
-            return (datatype.INTEGER,)
-        return (datatype.ADDRTYPE if self.result == "type" else datatype.BOOLEAN,)
+        device = datatype.INTEGER if self.numbered else datatype.BOOLEAN
+        return (datatype.ADDRTYPE if self.result == "type" else device,)
 
     def key(self, sight: Sight) -> KeyValues | None:
         """Look the address up."""
@@ -128,8 +126,7 @@ class FibLookup(Expression):
         if at.address_type is None:
             raise Unsupported(tr("{fib} where there are no routing tables to ask", fib=self))
         device = at.iif if "iif" in self.flags else at.oif if "oif" in self.flags else ""
-        found = at.address_type(getattr(packet, _SIDES[self.address]), device).lower()
-        return (datatype.ADDRTYPE.symbols[found],)
+        return (datatype.ADDRTYPE.symbols[at.address_type(getattr(packet, _SIDES[self.address]), device).lower()],)
 
     def _has_way_back(self, packet: Packet, at: Context) -> int:
         if at.reverse_path is None or self.address != "saddr" or "iif" not in self.flags or "oif" in self.flags:
