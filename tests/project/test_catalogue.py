@@ -55,6 +55,7 @@ EXEMPT: dict[str, str] = {
     "cli/record.py": "only maintainers renew what the repository has recorded",
     "cluster/cni/calico/policy.py": "comments that Felix writes into its chains, and what it hashes",
     "cluster/kube_proxy/nftables.py": "the words of nft, and comments that kube-proxy writes into its table",
+    "cluster/cni/calico/nftables.py": "the words of nft, as Felix spells them and as the tool prints them",
     "linux/device/master.py": "names of the fields of `ip -d link`",
     "linux/device/l3/kinds.py": "names of the fields of `ip -d link`",
     "kernel/fuzz/": "only maintainers search for disagreements with the kernel",
