@@ -100,6 +100,19 @@ def to_underlay(client: str, server: str) -> DialTarget:
     return DialTarget(client, server, pod.underlay.ip)
 
 
+_IPTABLES_ONLY = mark("the guide speaks of kube-proxy's iptables mode only")
+
+
+def of_iptables_mode(claim: Callable[[Settings], Claim]) -> Callable[[Settings], Claim]:
+    """Return what the guide says of a conversation: in the mode it knows; of kube-proxy's other modes, nothing."""
+
+    def said(settings: Settings) -> Claim:
+        known = claim(settings)
+        return known if settings.kube_proxy_mode == "iptables" else Claim(known.section, _IPTABLES_ONLY, works=None)
+
+    return said
+
+
 class Apart(NamedTuple):
     """A setting whose other values are combined with few values of the others: it has a say in few states.
 
@@ -109,6 +122,22 @@ class Apart(NamedTuple):
     setting: str
     beside: tuple[tuple[str, tuple[object, ...]], ...] = ()
     values: tuple[object, ...] = ()
+
+
+IN_MODES = ("1.28", "1.29", "1.33", "1.35")
+"""Versions of kube-proxy that a mode is held against the kernel with: before it has nftables, with the INVALID drop in
+it, without, and the newest. Source: pkg/proxy/nftables/proxier.go (1.29 to 1.35)."""
+
+
+def in_modes(
+    *beside: tuple[str, tuple[object, ...]], versions: tuple[object, ...] = IN_MODES, of_version: bool = False
+) -> tuple[Apart, ...]:
+    """Sweep kube-proxy's other modes beside few values of the other settings, each with some versions.
+
+    `of_version`: sweep the version apart, too, in a scenario in which only the modes make it matter.
+    """
+    version = (Apart("kube_proxy", beside),) if of_version else ()
+    return (*version, Apart("kube_proxy_mode", (("kube_proxy", versions), *beside)))
 
 
 @dataclass(frozen=True)
@@ -186,10 +215,11 @@ class Scenario:
         with all of them there would be many times as many.
         """
         options, start = self.options(), self.start()
+        there = {o.attribute: o.values for o in options}
         usual = {apart.setting: (getattr(start, apart.setting),) for apart in self.apart}
         yield tuple(o.only(*usual[o.attribute]) if o.attribute in usual else o for o in options)
         for setting, beside, values in self.apart:
-            others = values or tuple(value for value in option(setting).values if value not in usual[setting])
+            others = values or tuple(value for value in there[setting] if value not in usual[setting])
             few = {**usual, **dict(beside), setting: others}
             yield tuple(o.only(*few[o.attribute]) if o.attribute in few else o for o in options)
 

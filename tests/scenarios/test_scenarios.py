@@ -528,7 +528,8 @@ def test_a_story_is_complete(story: Scenario) -> None:
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
 def test_every_toggle_changes_the_cluster_or_the_conversation(story: Scenario) -> None:
     for one in story.options():
-        changed = [story.start().but(**(HONOURED | {one.attribute: value})) for value in one.values]
+        honoured = HONOURED | (OF_VERSIONS if one.attribute == "kube_proxy" else {})
+        changed = [story.start().but(**(honoured | {one.attribute: value})) for value in one.values]
         seen = [
             (w.namespaces, w.segments, story.flow(s)) for s, w in zip(changed, map(story.world, changed), strict=True)
         ]
@@ -538,6 +539,9 @@ def test_every_toggle_changes_the_cluster_or_the_conversation(story: Scenario) -
 HONOURED = {"kube_proxy": "1.29", "be_liberal": True, "tuning": Tuning.TUNED}
 """Without these, restarting kube-proxy and choosing the default NIC change nothing."""
 
+OF_VERSIONS = {"kube_proxy_mode": "nftables"}
+"""Some scenarios have versions of kube-proxy for this mode only, which the oldest one does not know."""
+
 
 # the guide's claims
 
@@ -546,20 +550,20 @@ WRONG: dict[str, list[str]] = {
     "node-to-own-macvlan": ["hairpin yes"],
     "macvlan-to-own-node": ["hairpin yes"],
     # the SNAT it takes for granted needs a kube-proxy that knows the cluster CIDR
-    "macvlan-to-clusterip-macvlan": ["", "protocol UDP"],
+    "macvlan-to-clusterip-macvlan": ["", "kube-proxy *", "protocol UDP"],
     "macvlan-to-clusterip-calico": ["cluster-cidr no"],
-    "macvlan-to-clusterip-multi-nic": ["", "encapsulation *", "tuning *", "protocol UDP"],
+    "macvlan-to-clusterip-multi-nic": ["", "encapsulation *", "tuning *", "kube-proxy *", "protocol UDP"],
     # "this issue cannot be avoided"; and only TCP has it
     "macvlan-to-calico-across-nodes": ["workaround *", "protocol UDP", "protocol ICMP"],
     "macvlan-to-calico-across-subnets": ["protocol UDP"],
     # ticks that need natOutgoing, or the INVALID drop out of the way
     "calico-to-macvlan": ["", "kube-proxy *", "be-liberal 1", "restarted yes", "protocol ICMP"],
-    "calico-to-clusterip": ["", "encapsulation *"],
+    "calico-to-clusterip": ["", "encapsulation *", "kube-proxy *"],
     "calico-to-multi-nic-underlay": [
         "", "encapsulation IPIP", "felix-invalid off", "default-nic net1", "tuning *", "placement same node",
         "protocol *",
     ],
-    "multi-nic-to-clusterip": ["", "default-nic net1"],  # the SNAT it speaks of is natOutgoing's
+    "multi-nic-to-clusterip": ["", "default-nic net1", "kube-proxy *"],  # the SNAT it speaks of is natOutgoing's
     # a tick that needs what Macvlan pod to Calico pod needs, and policy routing in the pod
     "macvlan-to-multi-nic": [
         "", "kube-proxy *", "be-liberal 1", "restarted yes", "felix-invalid off", "tuning v0.8.6",
@@ -567,7 +571,7 @@ WRONG: dict[str, list[str]] = {
     ],
     # the note about the default route, which is wrong for both clients; with Cluster there is no trouble at all
     "nodeport-to-multi-nic": ["default-nic net1", "external-policy Cluster"],
-    "nodeport-to-multi-nic-from-outside": ["", "protocol UDP"],
+    "nodeport-to-multi-nic-from-outside": ["", "kube-proxy *", "protocol UDP"],
 }  # fmt: skip
 """Where Linux disagrees with the guide: at the scenario's start (empty) or one change away from it."""
 
@@ -581,6 +585,8 @@ def test_where_the_document_is_wrong(story: Scenario) -> None:
     assert all(any(fnmatchcase(name, pattern) for name in wrong) for pattern in listed)
 
 
+MODES = {"kube-proxy-mode nftables", "kube-proxy-mode ipvs"}
+
 POLICIES = {f"network-policy {policy.value}" for policy in PodPolicy if policy is not PodPolicy.NONE}
 
 SILENT = {
@@ -590,7 +596,6 @@ SILENT = {
     "nodeport-to-macvlan": {"external-policy Cluster", "endpoint mac4", "pod-rp-filter 1", "pod-rp-filter 2"},
     "nodeport-to-macvlan-from-lan": {"external-policy Cluster", "endpoint mac2", "pod-rp-filter 1", "pod-rp-filter 2"},
     "macvlan-to-calico-same-node": POLICIES,
-    "macvlan-to-calico-across-nodes": {"kube-proxy-mode nftables", "kube-proxy-mode ipvs"},
     "multi-nic-to-calico": POLICIES,
     "macvlan-to-calico-across-subnets": {"stateful-gateway none"},
     "nodeport-to-multi-nic": {"receiving-node node1"},
@@ -603,10 +608,19 @@ SILENT = {
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
 def test_where_the_document_says_nothing(story: Scenario) -> None:
     silent = {name for name, settings in changes(story).items() if story.claim(settings).works is None}
-    assert silent == SILENT.get(story.name, set())
+    modes = MODES if "kube_proxy_mode" in story.settings else set()
+    assert silent == SILENT.get(story.name, set()) | modes
 
 
 # scenarios as such
+
+
+def test_the_mode_of_kube_proxy_is_a_setting_where_kube_proxy_matters_and_each_mode_is_swept() -> None:
+    having = [story for story in STORIES if "kube_proxy_mode" in story.settings]
+    assert sorted({story.number for story in having}) == [4, 5, 7, 8, 9, 10, 13, 14, 15, 16]
+    for story in having:
+        modes = {(s.kube_proxy_mode, s.kube_proxy) for s in story.combinations()}
+        assert modes >= {(mode, version) for mode in ("nftables", "ipvs") for version in ("1.28", "1.33")}, story.name
 
 
 def test_all_rows_of_the_document_are_there() -> None:
@@ -636,7 +650,7 @@ def test_a_story_may_leave_a_setting_fewer_values() -> None:
     story = scenario("5")
     assert {one.name: one.texts for one in story.options()}["endpoint"] == ("mac3", "mac4")
     assert {settings.endpoint for settings in story.combinations()} == {"mac3", "mac4"}
-    assert len(list(story.combinations())) == 48
+    assert len([settings for settings in story.combinations() if settings.kube_proxy == "1.28"]) == 80  # 48 of iptables
 
 
 def test_the_command_that_shows_a_state() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mcnilib.cluster.settings import Encapsulation, PodPolicy, Settings, Workaround
 from mcnilib.language import mark
-from mcnilib.scenarios.scenario import Apart, Claim, DialTarget, Scenario
+from mcnilib.scenarios.scenario import Apart, Claim, DialTarget, Scenario, in_modes, of_iptables_mode
 
 _SYMMETRIC = Claim(
     mark("Macvlan Access to Calico Pod: on the same node (Figure 3: 1)"),
@@ -48,8 +48,6 @@ CURED = Claim(
 
 def _claim(settings: Settings) -> Claim:
     """Return the guide's promise: it knows of one cure only."""
-    if settings.kube_proxy_mode != "iptables":
-        return _UNKNOWN_MODE
     minor = int(settings.kube_proxy.split(".")[1])
     return CURED if minor >= 29 and settings.be_liberal and settings.restarted else _BROKEN
 
@@ -60,8 +58,6 @@ REJECTED = Claim(_ACROSS_SUBNETS, mark("the figure says of the answer: !!! rejec
 
 _SILENT = Claim(_ACROSS_SUBNETS, mark("only the stateful firewall is drawn"), works=None)
 
-
-_UNKNOWN_MODE = Claim(_ACROSS_NODES, mark("the guide speaks of kube-proxy's iptables mode only"), works=None)
 
 _FEW = (
     ("kube_proxy", ("1.28", "1.30")),
@@ -117,7 +113,7 @@ SCENARIOS = (
             "protocol",
         ),
         way=lambda settings: DialTarget("mac1", "cal2"),
-        claim=_claim,
+        claim=of_iptables_mode(_claim),
         notebook="07-macvlan-to-calico-across-nodes.ipynb",
         folded=("kube_proxy_mode", "encapsulation", "mtu", "felix_invalid", "node_rp_filter", "pod_rp_filter"),
         apart=(
@@ -134,9 +130,14 @@ SCENARIOS = (
             "mac3 on node3 connects to cal2 on node2, in another subnet, at first with a firewall on the path. Which "
             "half of the conversation does the firewall see? Can anything you change on the nodes help?"
         ),
-        settings=("stateful_gateway", "encapsulation", "kube_proxy", "be_liberal", "restarted", "protocol"),
+        settings=(
+            *("stateful_gateway", "encapsulation"),
+            *("kube_proxy", "kube_proxy_mode", "be_liberal", "restarted", "protocol"),
+        ),
+        folded=("kube_proxy_mode",),
+        apart=in_modes(("encapsulation", (Encapsulation.NONE, Encapsulation.VXLAN))),
         way=lambda settings: DialTarget("mac3", "cal2"),
-        claim=lambda settings: REJECTED if settings.stateful_gateway else _SILENT,
+        claim=of_iptables_mode(lambda settings: REJECTED if settings.stateful_gateway else _SILENT),
         notebook="08-macvlan-to-calico-across-subnets.ipynb",
         defaults=(("stateful_gateway", True), ("encapsulation", Encapsulation.VXLAN)),
     ),

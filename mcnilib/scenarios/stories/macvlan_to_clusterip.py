@@ -5,9 +5,18 @@ With a Calico pod behind it the node answers for its pod, and the path is symmet
 
 from __future__ import annotations
 
-from mcnilib.cluster.settings import Protocol, SettingError, Settings
+from mcnilib.cluster.settings import Encapsulation, Protocol, SettingError, Settings
 from mcnilib.language import mark, tr
-from mcnilib.scenarios.scenario import Apart, Claim, DialTarget, Scenario, to_service
+from mcnilib.scenarios.scenario import (
+    IN_MODES,
+    Apart,
+    Claim,
+    DialTarget,
+    Scenario,
+    in_modes,
+    of_iptables_mode,
+    to_service,
+)
 
 _SECTION = mark("Macvlan Pod Access to Service: ClusterIP (Figure 2, black)")
 
@@ -49,6 +58,12 @@ _SYMMETRIC = Claim(
 )
 
 
+_FEW = (
+    ("encapsulation", (Encapsulation.NONE, Encapsulation.VXLAN)),
+    ("be_liberal", (False,)),
+    ("restarted", (False,)),
+)
+
 SCENARIOS = (
     Scenario(
         number=4,
@@ -58,12 +73,17 @@ SCENARIOS = (
             "mac3 dials demo/web, whose endpoint is mac4 in mac3's own subnet. The request reaches mac4. Where does "
             "mac4 send its answer, and does mac3 accept it?"
         ),
-        settings=("endpoint", "cluster_cidr", "masquerade_all", "coordinator", "protocol"),
+        settings=(
+            *("endpoint", "cluster_cidr", "masquerade_all", "coordinator"),
+            *("kube_proxy", "kube_proxy_mode", "protocol"),
+        ),
+        folded=("kube_proxy", "kube_proxy_mode"),
+        apart=in_modes(("coordinator", (True,)), of_version=True),
         way=_way,
-        claim=lambda settings: _TRANSLATED if settings.coordinator else NO_VETH,
+        claim=of_iptables_mode(lambda settings: _TRANSLATED if settings.coordinator else NO_VETH),
         notebook="04-macvlan-to-clusterip-macvlan.ipynb",
         defaults=(("endpoint", "mac4"), ("cluster_cidr", False)),
-        values=(("endpoint", tuple(CLIENTS)), ("protocol", (Protocol.TCP, Protocol.UDP))),
+        values=(("endpoint", tuple(CLIENTS)), ("kube_proxy", IN_MODES), ("protocol", (Protocol.TCP, Protocol.UDP))),
     ),
     Scenario(
         number=9,
@@ -76,12 +96,12 @@ SCENARIOS = (
         ),
         settings=(
             *("endpoint", "encapsulation", "mtu", "cluster_cidr"),
-            *("kube_proxy", "be_liberal", "restarted", "protocol"),
+            *("kube_proxy", "kube_proxy_mode", "be_liberal", "restarted", "protocol"),
         ),
-        folded=("encapsulation", "mtu", "kube_proxy", "be_liberal", "restarted"),
-        apart=(Apart("mtu", beside=(("kube_proxy", ("1.28",)), ("restarted", (False,)))),),
+        folded=("encapsulation", "mtu", "kube_proxy", "kube_proxy_mode", "be_liberal", "restarted"),
+        apart=(Apart("mtu", beside=(("kube_proxy", ("1.28",)), ("restarted", (False,)))), *in_modes(*_FEW)),
         way=lambda settings: to_service("mac1", settings.endpoint),
-        claim=lambda settings: _SYMMETRIC,
+        claim=of_iptables_mode(lambda settings: _SYMMETRIC),
         notebook="09-macvlan-to-clusterip-calico.ipynb",
         defaults=(("endpoint", "cal2"),),
         values=(("endpoint", ("cal1", "cal2")), ("protocol", (Protocol.TCP, Protocol.UDP))),

@@ -7,7 +7,7 @@ from functools import partial
 from mcnilib.cluster.settings import Protocol, Settings
 from mcnilib.cluster.spec import CLUSTER, TrafficPolicy
 from mcnilib.language import mark
-from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, to_node_port
+from mcnilib.scenarios.scenario import IN_MODES, Claim, DialTarget, Scenario, in_modes, of_iptables_mode, to_node_port
 
 _SECTION = mark("Macvlan Pod Access to Service: Accessing NodePort Service (Figure 2, red)")
 
@@ -33,9 +33,12 @@ _SILENT = Claim(
     works=None,
 )
 
-_SETTINGS = ("external_policy", "endpoint", "mark_rules", "pod_rp_filter", "protocol")
+_SETTINGS = (
+    *("external_policy", "endpoint", "mark_rules", "pod_rp_filter"),
+    *("kube_proxy", "kube_proxy_mode", "protocol"),
+)
 
-_PROTOCOLS = (Protocol.TCP, Protocol.UDP)
+_VALUES = (("kube_proxy", IN_MODES), ("protocol", (Protocol.TCP, Protocol.UDP)))
 
 
 def _claim(settings: Settings, way: DialTarget) -> Claim:
@@ -53,7 +56,14 @@ def _from_lan(settings: Settings) -> DialTarget:
     return to_node_port("lan-client", "node1", settings.endpoint)
 
 
-_story = partial(Scenario, number=5, settings=_SETTINGS, notebook="05-nodeport-to-macvlan.ipynb")
+_story = partial(
+    Scenario,
+    number=5,
+    settings=_SETTINGS,
+    notebook="05-nodeport-to-macvlan.ipynb",
+    folded=("kube_proxy", "kube_proxy_mode"),
+    apart=in_modes(("pod_rp_filter", (0,)), of_version=True),
+)
 
 SCENARIOS = (
     _story(
@@ -64,17 +74,17 @@ SCENARIOS = (
             "leave the pod, and what does the client see?"
         ),
         way=_from_outside,
-        claim=lambda settings: _claim(settings, _from_outside(settings)),
+        claim=of_iptables_mode(lambda settings: _claim(settings, _from_outside(settings))),
         defaults=(("mark_rules", False), ("endpoint", "mac3")),
-        values=(("endpoint", ("mac3", "mac4")), ("protocol", _PROTOCOLS)),
+        values=(("endpoint", ("mac3", "mac4")), *_VALUES),
     ),
     _story(
         name="nodeport-to-macvlan-from-lan",
         title=mark("Client of the same subnet to the NodePort of a Macvlan pod"),
         question=mark("The client is in the pod's own subnet. Does its connection work?"),
         way=_from_lan,
-        claim=lambda settings: _claim(settings, _from_lan(settings)),
+        claim=of_iptables_mode(lambda settings: _claim(settings, _from_lan(settings))),
         defaults=(("mark_rules", False), ("endpoint", "mac1")),
-        values=(("endpoint", ("mac1", "mac2")), ("protocol", _PROTOCOLS)),
+        values=(("endpoint", ("mac1", "mac2")), *_VALUES),
     ),
 )

@@ -7,7 +7,7 @@ from functools import partial
 from mcnilib.cluster.settings import DefaultNic, Protocol, Settings, Tuning
 from mcnilib.cluster.spec import CLUSTER
 from mcnilib.language import mark
-from mcnilib.scenarios.scenario import Claim, Scenario, to_node_port
+from mcnilib.scenarios.scenario import IN_MODES, Claim, Scenario, in_modes, of_iptables_mode, to_node_port
 
 _SECTION = mark("Accessing NodePort of Calico-Macvlan Multi-NIC Pod (Figure 5, black)")
 
@@ -23,9 +23,16 @@ NOTE = Claim(_SECTION, mark("note: with the default route on net1 the issue does
 
 _SILENT = Claim(_SECTION, mark("the client dials the pod's own node; other nodes are not mentioned"), works=None)
 
-_SETTINGS = ("default_nic", "tuning", "external_policy", "receiving_node", "protocol")
+_SETTINGS = (
+    *("default_nic", "tuning", "external_policy", "receiving_node"),
+    *("kube_proxy", "kube_proxy_mode", "protocol"),
+)
 
-VALUES = (("receiving_node", ("node2", "node1")), ("protocol", (Protocol.TCP, Protocol.UDP)))
+VALUES = (
+    ("receiving_node", ("node2", "node1")),
+    ("kube_proxy", IN_MODES),
+    ("protocol", (Protocol.TCP, Protocol.UDP)),
+)
 
 DEFAULTS = (("endpoint", "mul2"), ("tuning", Tuning.NOT))
 
@@ -39,7 +46,14 @@ def _claim(settings: Settings) -> Claim:
 
 
 _story = partial(
-    Scenario, number=14, settings=_SETTINGS, claim=_claim, notebook="14-nodeport-to-multi-nic.ipynb", values=VALUES
+    Scenario,
+    number=14,
+    settings=_SETTINGS,
+    claim=of_iptables_mode(_claim),
+    notebook="14-nodeport-to-multi-nic.ipynb",
+    values=VALUES,
+    folded=("kube_proxy", "kube_proxy_mode"),
+    apart=in_modes(of_version=True),
 )
 
 SCENARIOS = (

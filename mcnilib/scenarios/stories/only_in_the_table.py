@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from functools import partial
 
-from mcnilib.cluster.settings import Encapsulation, Protocol
+from mcnilib.cluster.settings import Encapsulation, Protocol, Tuning
 from mcnilib.language import mark
-from mcnilib.scenarios.scenario import Claim, DialTarget, Scenario, by_placement, to_service, to_underlay
+from mcnilib.scenarios.scenario import (
+    IN_MODES,
+    Claim,
+    DialTarget,
+    Scenario,
+    by_placement,
+    in_modes,
+    of_iptables_mode,
+    to_service,
+    to_underlay,
+)
 
 ROUTING = ("default_nic", "tuning", "placement", "protocol")
 
-_PROTOCOLS = ("protocol", (Protocol.TCP, Protocol.UDP))
+_OF_SERVICE = (("kube_proxy", IN_MODES), ("protocol", (Protocol.TCP, Protocol.UDP)))
+
+_MODES = ("kube_proxy", "kube_proxy_mode")
+
+_WITHOUT_IPIP = ("encapsulation", (Encapsulation.NONE, Encapsulation.VXLAN))
 
 
 def _tick(pair: str) -> Claim:
@@ -67,11 +81,13 @@ SCENARIOS = (
         name="calico-to-clusterip",
         title=mark("Calico pod to a ClusterIP"),
         question=mark("cal1 dials demo/web. Does it matter what kind of pod answers, and whether it is cal1 itself?"),
-        settings=("endpoint", "nat_outgoing", "encapsulation", "protocol"),
+        settings=("endpoint", "nat_outgoing", "encapsulation", *_MODES, "protocol"),
+        folded=_MODES,
+        apart=in_modes(_WITHOUT_IPIP, of_version=True),
         way=lambda settings: to_service("cal1", settings.endpoint),
-        claim=lambda settings: TO_SERVICE,
+        claim=of_iptables_mode(lambda settings: TO_SERVICE),
         defaults=(("endpoint", "mac2"), ("nat_outgoing", False)),
-        values=(("endpoint", ("cal1", "cal2", "mac1", "mac2", "mul1", "mul2")), _PROTOCOLS),
+        values=(("endpoint", ("cal1", "cal2", "mac1", "mac2", "mul1", "mul2")), *_OF_SERVICE),
     ),
     _story(
         name="macvlan-to-clusterip-multi-nic",
@@ -79,11 +95,13 @@ SCENARIOS = (
         question=mark(
             "mac1 dials demo/web; its endpoint mul2 has a NIC in mac1's subnet. Does mul2 answer through it?"
         ),
-        settings=("endpoint", "cluster_cidr", "encapsulation", "tuning", "protocol"),
+        settings=("endpoint", "cluster_cidr", "encapsulation", "tuning", *_MODES, "protocol"),
+        folded=_MODES,
+        apart=in_modes(_WITHOUT_IPIP, ("tuning", (Tuning.TUNED, Tuning.NOT)), of_version=True),
         way=lambda settings: to_service("mac1", settings.endpoint),
-        claim=lambda settings: MACVLAN_TO_SERVICE,
+        claim=of_iptables_mode(lambda settings: MACVLAN_TO_SERVICE),
         defaults=(("endpoint", "mul2"), ("cluster_cidr", False)),
-        values=(("endpoint", ("mul1", "mul2")), _PROTOCOLS),
+        values=(("endpoint", ("mul1", "mul2")), *_OF_SERVICE),
     ),
     _story(
         name="multi-nic-to-multi-nic",
@@ -99,10 +117,12 @@ SCENARIOS = (
         name="multi-nic-to-clusterip-multi-nic",
         title=mark("Multi-NIC pod to a ClusterIP with a multi-NIC endpoint"),
         question=mark("mul2 dials demo/web and is its only endpoint: it talks to itself. Which source does mul2 see?"),
-        settings=("endpoint", "default_nic", "tuning", "protocol"),
+        settings=("endpoint", "default_nic", "tuning", *_MODES, "protocol"),
+        folded=_MODES,
+        apart=in_modes(of_version=True),
         way=lambda settings: to_service("mul2", settings.endpoint),
-        claim=lambda settings: MULTI_TO_SERVICE,
+        claim=of_iptables_mode(lambda settings: MULTI_TO_SERVICE),
         defaults=(("endpoint", "mul2"),),
-        values=(("endpoint", ("mul1", "mul2")), _PROTOCOLS),
+        values=(("endpoint", ("mul1", "mul2")), *_OF_SERVICE),
     ),
 )
