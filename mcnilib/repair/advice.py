@@ -19,11 +19,13 @@ from mcnilib.trace.trace import Trace
 
 @dataclass(frozen=True)
 class Advice:
-    """A remedy with what is typed for it; `settings` says in words which settings it sets, and to what."""
+    """A remedy with what is typed for it; `settings` says in words which settings it sets, and to
+    what; `caveats` what else was found by trying it."""
 
     remedy: Remedy
     commands: tuple[Command, ...]
     settings: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -66,7 +68,7 @@ class Advice:
         if writer:
             back = tr("{writer} wrote the line and will write it again", writer=tr(writer))
         gone = tr("it is gone when the pod is created anew") if repair.passing else ""
-        return (*filter(None, (back, gone)), *told)
+        return (*filter(None, (back, gone)), *told, *self.caveats)
 
 
 def _some(names: Sequence[str], most: int = 3) -> str:
@@ -159,4 +161,4 @@ def _promise(repair: Repair) -> tuple[bool, bool, tuple[int, int]]:
 
 
 def _advice(case: RepairCase, remedy: Remedy) -> Advice:
-    return Advice(remedy, case.commands(remedy.repair), case.in_words(remedy.repair))
+    return Advice(remedy, case.commands(remedy.repair), case.in_words(remedy.repair), case.caveats(remedy.repair))

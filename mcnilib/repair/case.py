@@ -10,10 +10,13 @@ from functools import cached_property
 from ipaddress import IPv4Address
 from typing import NamedTuple, Protocol
 
+from mcnilib.cluster.kube_proxy.config import KubeProxy
 from mcnilib.cluster.settings import Option, Placement, Settings
 from mcnilib.cluster.spec import CLUSTER
-from mcnilib.language import tr
+from mcnilib.errors import McniError
+from mcnilib.language import mark, tr
 from mcnilib.repair.howto import how_to, in_words
+from mcnilib.repair.late_segment import service_caveat
 from mcnilib.repair.repair import Command, Dial, Repair, RepairKind, carried_out
 from mcnilib.scenarios.conclusion import conclude, name_of
 from mcnilib.scenarios.scenario import OUTCOMES, DialTarget, Scenario, to_node, to_service
@@ -27,6 +30,14 @@ PATIENCE_AFTER = 0.1
 
 _ASKED = ("protocol", "placement", "endpoint", "receiving_node")
 """Settings that choose the conversation: with another value it is another one, not this one repaired."""
+
+_DOES_NOT_START = mark("this version of kube-proxy does not know the mode: it exits, and there are no services")
+
+_KINDS = {"kube_proxy_mode": RepairKind.DATA_PLANE}
+"""Settings that take more than others to change."""
+
+_MISTAKES = ("mtu", "network_policy")
+"""Settings whose values but the usual one are what somebody got wrong, or wants: setting them repairs nothing."""
 
 
 class Other(NamedTuple):
@@ -64,6 +75,9 @@ class RepairCase(Protocol):
     def in_words(self, repair: Repair) -> tuple[str, ...]:
         """Say which settings a repair changes."""
 
+    def caveats(self, repair: Repair) -> tuple[str, ...]:
+        """Say what else becomes of it, found by trying."""
+
 
 @dataclass(frozen=True)
 class ScenarioCase:
@@ -75,6 +89,8 @@ class ScenarioCase:
     def after(self, repair: Repair) -> World:
         """Return the cluster after settings and commands; a service that is dialled has its endpoint."""
         settings = _with(self.settings, repair)
+        if not KubeProxy(settings.kube_proxy, mode=settings.kube_proxy_mode).starts:
+            raise McniError(tr(_DOES_NOT_START))
         endpoint = repair.dial.endpoint if repair.dial else ""
         world = self.story.world(settings.but(endpoint=endpoint) if endpoint else settings)
         return carried_out(world, repair.commands)
@@ -96,16 +112,15 @@ class ScenarioCase:
     def choices(self) -> Sequence[tuple[Repair, ...]]:
         """Return the settings of the scenario, but for those that choose the conversation.
 
-        Those that are swept apart are not tried where they are as at the start: their other values are mistakes, or
-        another installation.
+        Those whose other values are mistakes, or another installation, are not tried where they are as at the start.
         """
-        start, apart = self.story.start(), self.story.swept_apart
+        start = self.story.start()
         options = (option for option in self.story.options() if option.attribute not in _ASKED)
         values = ((option, getattr(self.settings, option.attribute)) for option in options)
         return [
             tuple(_changes(option, now))
             for option, now in values
-            if option.attribute not in apart or now != getattr(start, option.attribute)
+            if option.attribute not in _MISTAKES or now != getattr(start, option.attribute)
         ]
 
     def dials(self) -> Iterator[Repair]:
@@ -132,6 +147,12 @@ class ScenarioCase:
     def in_words(self, repair: Repair) -> tuple[str, ...]:
         """Say which settings a repair changes."""
         return in_words(repair)
+
+    def caveats(self, repair: Repair) -> tuple[str, ...]:
+        """Say of another mode of kube-proxy what it does to the packets that the INVALID drop was written for."""
+        if "kube_proxy_mode" not in dict(repair.settings):
+            return ()
+        return (service_caveat(_with(self.settings, repair)),)
 
     def _addresses(self, name: str) -> list[IPv4Address]:
         return self.story.world(self.settings)[name].dialled_addresses
@@ -194,7 +215,9 @@ def _changes(option: Option, now: object) -> Iterator[Repair]:
     here = option.values.index(now)
     order = sorted(range(len(option.values)), key=lambda number: (abs(number - here), number < here))
     for number in order[1:]:
-        yield Repair((RepairKind.SETTING,), settings=((option.attribute, option.values[number]),))
+        yield Repair(
+            (_KINDS.get(option.attribute, RepairKind.SETTING),), settings=((option.attribute, option.values[number]),)
+        )
 
 
 def _works(story: Scenario, settings: Settings, repair: Repair, worlds: dict[int, tuple[World, World]]) -> bool:

@@ -29,6 +29,7 @@ _MODES = {
 }
 _POOL = "patch ippool default-ipv4-ippool --type merge -p"
 _PROXY = "-n kube-system set image daemonset/kube-proxy kube-proxy=registry.k8s.io/kube-proxy"
+_CONFIG, _RESTART = "-n kube-system get configmap kube-proxy", "-n kube-system rollout restart daemonset/kube-proxy"
 
 
 def _flag(value: object) -> str:
@@ -37,7 +38,10 @@ def _flag(value: object) -> str:
 
 _TOLD: Mapping[str, Callable[[object], str]] = {
     "kube_proxy": lambda value: f"{_PROXY}:v{value}.0",
-    "restarted": lambda value: "-n kube-system rollout restart daemonset/kube-proxy",
+    "kube_proxy_mode": lambda value: (
+        f"{_CONFIG} -o yaml | sed 's/^    mode: .*/    mode: {value}/' | kubectl apply -f - && kubectl {_RESTART}"
+    ),
+    "restarted": lambda value: _RESTART,
     "encapsulation": lambda value: f"{_POOL} '{_MODES[Encapsulation(value)]}'",
     "nat_outgoing": lambda value: f'{_POOL} \'{{"spec":{{"natOutgoing":{_flag(value)}}}}}\'',
     "felix_invalid": lambda value: (

@@ -61,6 +61,11 @@ class RepairKind(Enum):
         4,
         mark("what is not tracked is not translated either"),
     )
+    DATA_PLANE = (
+        mark("change kube-proxy's mode"),
+        6,
+        mark("each node writes all its services anew; the rules of the old mode may stay until it boots"),
+    )
     POLICY = mark("change the policy of the chain on {machines}"), 5, mark("it holds for all packets")
     DELETE = mark("delete the rule on {machines}"), 5, mark("it holds for all packets")
 

@@ -81,6 +81,10 @@ class SnapshotCase:
         """Return all that is typed for a repair."""
         return repair.commands
 
+    def caveats(self, repair: Repair) -> tuple[str, ...]:
+        """Return nothing: only settings have any."""
+        return ()
+
     def in_words(self, repair: Repair) -> tuple[str, ...]:
         """Return nothing: a snapshot has no settings."""
         return ()

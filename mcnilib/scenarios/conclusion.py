@@ -28,7 +28,8 @@ WHOLE_TABLE = tuple(option.attribute for option in options() if option.attribute
 """The settings of the whole table: all but those that choose the actors, and those for NodePorts."""
 
 TOGGLES = (
-    *("kube_proxy", "be_liberal", "restarted", "felix_invalid", "tuning", "nat_outgoing", "cluster_cidr"),
+    *("kube_proxy", "kube_proxy_mode", "be_liberal", "restarted", "felix_invalid", "tuning", "nat_outgoing"),
+    "cluster_cidr",
     *("masquerade_all", "workaround", "macvlan_mode", "coordinator", "protocol"),
 )
 """Those a reader can change: each changes some cell. Pings are left out, for a service has no port for them."""

@@ -121,6 +121,17 @@ class Run:
         tables = tuple((name, tuple(host.connections)) for name, host in self.net.hosts.items())
         return Trace(tuple(self.journeys), judge(self.journeys, self.sockets.client), tables, replay=replay)
 
+    def say(self, netns: str, packet: Packet, *, reply: bool) -> None:
+        """Let a machine send one packet more, as if its program had, and follow what is answered at once."""
+        self.events.emit(netns, packet, reply=reply)
+        while (time := self.events.time) is not None and time <= self.net.now and len(self.journeys) < self._most:
+            event = self.events.pop()
+            if isinstance(event, Sending):
+                self._travel(event)
+            else:
+                event()
+        self.events.clear()
+
     def _goes_on(self, closing: bool) -> bool:
         """Tell whether the next event still counts."""
         time, client = self.events.time, self.sockets.client

@@ -325,7 +325,7 @@ LISTINGS = (
         lambda netns: print_ruleset(netns.ip4.nft),
         lambda netns, text, source, how: netns.with_ip4(nft=read_ruleset(text, source)),
         rules=True,
-        shown=(ShellCommand("nft list ruleset"),),
+        shown=(ShellCommand("nft list ruleset", r"nft (-s )?list ruleset"),),
         read_back={"nft list ruleset": ("nft", "list", "ruleset")},
         there=lambda netns: bool(netns.ip4.nft),
         script='sh -c "$tables"',

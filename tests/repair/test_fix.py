@@ -65,6 +65,9 @@ def test_a_command_that_helps(name: str, command: str) -> None:
     [
         # the guide's cure is three changes together; the nearest version is named, not the last
         (FLAGSHIP, "set kube-proxy version to '1.29', nf_conntrack_tcp_be_liberal to '1', kube-proxy restarted since to 'yes'"),
+        # without a version that knows nftables mode there are no services: that is no repair
+        (FLAGSHIP, "set kube-proxy mode to 'ipvs'"),
+        (FLAGSHIP, "set kube-proxy version to '1.30', kube-proxy mode to 'nftables'"),
         (FLAGSHIP, "set workaround to 'host route back'"),
         (FLAGSHIP, "dial 10.233.0.100:80, a service in front of cal2"),
         ("nodeport-to-macvlan", "set externalTrafficPolicy to 'Cluster'"),
@@ -135,6 +138,24 @@ def test_untracked_packets_break_services() -> None:
 def test_settings_are_told_as_commands(where: str, command: str) -> None:
     commands = [one for advice in found(FLAGSHIP).advice if advice.settings for one in advice.commands]
     assert (where, command) in [(one.netns, one.text) for one in commands]
+
+
+def test_another_mode_is_no_repair_where_kube_proxy_does_not_know_it() -> None:
+    assert "set kube-proxy mode to 'nftables'" not in [one.title for one in found(FLAGSHIP).advice]
+
+
+@pytest.mark.parametrize(
+    ("mode", "ends"),
+    [
+        ("ipvs", "without Felix's own INVALID drop: translated all the same and delivered to cal1"),
+        ("nftables", "without Felix's own INVALID drop: it reaches cal1 untranslated, whose RST ends the connection"),
+    ],
+)
+def test_of_a_mode_is_said_what_it_does_to_the_packets_the_drop_was_written_for(mode: str, ends: str) -> None:
+    (one,) = [one for one in found(FLAGSHIP).advice if f"kube-proxy mode to '{mode}'" in one.title]
+    (note,) = [note for note in one.notes if note.startswith("a late segment of a service")]
+    assert "dropped on node2 by `-A cali-fw-" in note
+    assert note.endswith(ends)
 
 
 def test_a_command_in_a_pod_is_gone_with_it() -> None:

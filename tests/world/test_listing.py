@@ -16,6 +16,7 @@ from mcnilib.linux.device.nic import Physical
 from mcnilib.linux.device.veth import Veth
 from mcnilib.linux.netfilter.ipset import parse_sets
 from mcnilib.linux.netfilter.iptables.save import parse_tables
+from mcnilib.linux.netfilter.nftables.text.ruleset import read_ruleset
 from mcnilib.linux.netns import Netns
 from mcnilib.snapshots.files import FILES, save
 from mcnilib.snapshots.load import load
@@ -344,3 +345,8 @@ def test_a_snapshot_taken_with_the_real_tools() -> None:
     ]
     assert printed[0] == printed[1]
     assert [plain(link) for link in netns.links] == [plain(link) for link in expected.links]
+
+
+def test_what_nft_lists_is_printed_by_its_command() -> None:
+    with_nft = node().with_ip4(nft=read_ruleset("table ip t {\n}\n", "nft.txt"))
+    assert listing(with_nft, "nft list ruleset") == listing(with_nft, "nft -s list ruleset") == "table ip t {\n}\n"
