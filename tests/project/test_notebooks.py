@@ -87,6 +87,7 @@ OTHERWISE = {
         ".check(": "print(check(",
     },
     "19": {".check(": "print(check("},
+    "22": {".check(": "print(check("},
 }
 """Parts with another name: notebook 17 is about the reader's own cluster, which no scenario and no guide describes."""
 
@@ -252,6 +253,7 @@ TEETH = {
     "07": [ACK_ROW, GATE], "08": [GATEWAYS], "09": [MASQUERADE], "10": [OUTGOING], "11": [POLICY], "12": [POLICY],
     "13": [OUTGOING], "14": [POLICY], "15": [GATE], "16": [GATE], "17": [ACK_ROW],
     "18": [POOLS], "19": [GATE], "20": [REDIRECTS], "21": [HIJACKED],
+    "22": [MASQUERADE],
 }  # fmt: skip
 """For each notebook what to break in the library (file, right, wrong): it must notice."""
 

@@ -152,5 +152,11 @@ def test_each_setting_changed_alone() -> None:
     counts = {f"{one.name} {one.text(value)}": len(cells) for one, value, cells in failing_singly(Settings())}
     changed = {name for name, count in counts.items() if count != len(failing(Settings()))}
     assert counts["protocol UDP"] == counts["workaround host route back"] == 0
-    assert {"tuning not tuned", "nat-outgoing off", "cluster-cidr no", "macvlan-mode private", "kube-proxy-mode ipvs"} <= changed
+    assert {
+        "tuning not tuned",
+        "nat-outgoing off",
+        "cluster-cidr no",
+        "macvlan-mode private",
+        "kube-proxy-mode ipvs",
+    } <= changed
     assert not any(name.startswith("kube-proxy ") for name in changed)
