@@ -32,6 +32,7 @@ MACHINE = re.compile(
 COMMENTS = {"NodeLocal DNS Cache", "kubernetes firewall for dropping marked packets"}
 """Comments that programs write into their rules."""
 MACHINES: dict[str, str] = {
+    "repair/howto.py": r"\{\} -o yaml \| sed ",  # a command
     "cluster/cni/calico/felix.py": r"IPv4 VXLAN |IPIP packets |Allow |encapped |Return if |Drop if ",  # its comments
     "cluster/cni/calico/static.py": r"Host endpoint policy accepted |Policy explicitly ",  # comments of Felix
     "cluster/kube_proxy/legacy.py": r"Balancing rule | to service chain",  # comments of kube-proxy

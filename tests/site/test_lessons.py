@@ -36,7 +36,7 @@ from mcnilib.site.workbench import exercises_html
 FOLDER = Path(__file__).parents[2] / "notebooks"
 LESSONS = read_lessons(FOLDER)
 PAIRS = {uid: view for lesson in LESSONS for uid, view in compared(lesson).items()}
-SCENARIOS = [lesson for lesson in LESSONS if lesson.name[:2] not in ("00", "17", "19")]
+SCENARIOS = [lesson for lesson in LESSONS if lesson.name[:2] not in ("00", "17", "19", "22")]
 """Those with exercises of their own, in a file."""
 COMPARED = [lesson for lesson in SCENARIOS if lesson.name < "16"]
 """Those that show two states side by side."""
