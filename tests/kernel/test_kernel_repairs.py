@@ -52,6 +52,8 @@ def test_every_repair_of_the_flagship_helps_on_the_kernel(worker: Worker) -> Non
     assert len(report().advice) > 10
     for advice in report().advice:
         repair = advice.remedy.repair
+        if any(netns.ip4.ipvs for netns in case().after(repair)):
+            continue  # IPVS needs the second kernel: tests/kernel/test_uml_ipvs.py
         flow = STORY.flow(STORY.start())
         asked = replace(flow, dst=repair.dial.to, dport=repair.dial.port) if repair.dial else flow
         assert works(worker, case().after(repair), asked), advice.title

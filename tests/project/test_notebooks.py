@@ -232,8 +232,8 @@ TABLE_500 = ("cluster/cni/spiderpool.py", "from all lookup {HOST_TABLE}", "from 
 MARKS = ("cluster/cni/spiderpool.py", "from all fwmark 0x1 lookup", "from all fwmark 0x2 lookup")
 MASQUERADE = (
     "cluster/kube_proxy/services.py",
-    "-A KUBE-MARK-MASQ -j MARK --set-xmark {_MARK}/{_MARK}",
-    "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x0/{_MARK}",
+    "-A KUBE-MARK-MASQ -j MARK --set-xmark {proxy.masquerade_mark}/{proxy.masquerade_mark}",
+    "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x0/{proxy.masquerade_mark}",
 )
 OUTGOING = (
     "cluster/cni/calico/felix.py",

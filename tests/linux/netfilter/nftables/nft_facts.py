@@ -15,7 +15,7 @@ TYPED_AND_LISTED = {
     "meta mark set meta mark and 0xffff xor 0x10": "meta mark set meta mark & 0x0000ffff ^ 0x00000010",
     "reject with icmp type port-unreachable": "reject with icmp port-unreachable",
     "ip saddr 10.1.2.3/8 drop": "ip saddr 10.0.0.0/8 drop",
-    "ip saddr 10.0.0.0-10.0.0.255 drop": "ip saddr 10.0.0.0/24 drop",
+    "ip saddr 10.0.0.0-10.0.0.255 drop": "ip saddr 10.0.0.0-10.0.0.255 drop",  # nft 1.0.6 keeps the range
     "limit rate 5/second burst 5 packets accept": "limit rate 5/second accept",
     "fib saddr . iif oif missing drop": "fib saddr . iif oif missing drop",
     'tcp dport 22 counter accept comment "ssh"': 'tcp dport 22 counter accept comment "ssh"',

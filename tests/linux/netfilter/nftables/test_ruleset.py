@@ -94,9 +94,7 @@ def test_a_mark_is_computed_in_32_bits() -> None:
     assert walked.packet.mark == 0x1
 
 
-@pytest.mark.parametrize(
-    "rule", ["meta skuid 0 accept", "socket transparent 1 accept", "tcp option maxseg size set 1300", "queue to 3"]
-)
+@pytest.mark.parametrize("rule", ["meta skuid 0 accept", "socket transparent 1 accept", "queue to 3"])
 def test_what_is_not_modelled_is_kept_and_refused_when_a_packet_meets_it(rule: str) -> None:
     table = in_table(f'tcp dport 80 {rule} comment "kept"')
     assert str(table.chain("c").rules[0]) == f'tcp dport 80 {rule} comment "kept"'
