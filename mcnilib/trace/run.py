@@ -112,11 +112,7 @@ class Run:
         """
         self._start()
         while self._goes_on(closing):
-            event = self.events.pop()
-            if isinstance(event, Sending):
-                self._travel(event)
-            else:
-                event()
+            self._play_next()
         self.events.clear()
         tables = tuple((name, tuple(host.connections)) for name, host in self.net.hosts.items())
         return Trace(tuple(self.journeys), judge(self.journeys, self.sockets.client), tables, replay=replay)
@@ -125,12 +121,16 @@ class Run:
         """Let a machine send one packet more, as if its program had, and follow what is answered at once."""
         self.events.emit(netns, packet, reply=reply)
         while (time := self.events.time) is not None and time <= self.net.now and len(self.journeys) < self._most:
-            event = self.events.pop()
-            if isinstance(event, Sending):
-                self._travel(event)
-            else:
-                event()
+            self._play_next()
         self.events.clear()
+
+    def _play_next(self) -> None:
+        """Play the next event: a packet travels, or a timer of a socket ends."""
+        event = self.events.pop()
+        if isinstance(event, Sending):
+            self._travel(event)
+        else:
+            event()
 
     def _goes_on(self, closing: bool) -> bool:
         """Tell whether the next event still counts."""

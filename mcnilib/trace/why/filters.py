@@ -12,12 +12,9 @@ from mcnilib.linux.netfilter.iptables.match.misc import Comment
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.netfilter.ipvs.service import VirtualServer
 from mcnilib.trace.trace import Fate, Journey, Replay, Stage
-from mcnilib.trace.why.reached import decider, entrance_of, visit_of, works_in
+from mcnilib.trace.why.reached import MISSES_HELD, decider, entrance_of, visit_of, works_in
 from mcnilib.trace.why.reason import Reason, written_by
 from mcnilib.trace.why.rules import NearMiss, in_short, near_misses, with_rule, with_table
-
-_MOST_HELD = 4
-"""Rules that nearly matched for which a conversation is held again."""
 
 
 def would_have_passed(replay: Replay, lost: Journey) -> Iterator[Reason]:
@@ -73,7 +70,7 @@ def _nearly(replay: Replay, lost: Journey) -> Iterator[Reason]:
         and not (stated and isinstance(miss.failed, ConntrackIs))  # what ended it asks for the connection itself
     ]
     near.sort(key=lambda miss: (not (lost.reply and isinstance(miss.failed, ConntrackIs)), -miss.held))
-    for miss in near[:_MOST_HELD]:
+    for miss in near[:MISSES_HELD]:
         said = tr(
             "`{rule}`{writer} did not match packet {number}: {reason}",
             rule=in_short(miss.rule),

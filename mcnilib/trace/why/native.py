@@ -18,12 +18,9 @@ from mcnilib.linux.netfilter.nftables.statement import Decide, NftStatement
 from mcnilib.linux.netfilter.nftables.walk import pass_chain
 from mcnilib.trace.trace import Fate, Journey, Replay, Stage, Trace
 from mcnilib.trace.why.nft_misses import NftMiss, bases_at, native_misses, nft_in_short, with_nft_rule, with_nft_table
-from mcnilib.trace.why.reached import visit_of, works_in
+from mcnilib.trace.why.reached import MISSES_HELD, visit_of, works_in
 from mcnilib.trace.why.reason import Lack, Reason, written_by
 from mcnilib.trace.why.rules import HookEntrance, entrance_at
-
-_MOST_HELD = 4
-"""Rules that nearly matched for which a conversation is held again."""
 
 
 def natively_passed(replay: Replay, lost: Journey) -> Iterator[Reason]:
@@ -43,7 +40,7 @@ def natively_passed(replay: Replay, lost: Journey) -> Iterator[Reason]:
             and not (stated and _of_state(miss.failed))
         ]
         near.sort(key=lambda miss: (not (lost.reply and _of_state(miss.failed)), -miss.held))
-        for miss in near[:_MOST_HELD]:
+        for miss in near[:MISSES_HELD]:
             yield _told(replay, miss, decides=works_in(replay, miss.mended(replay.world)))
 
 
@@ -115,7 +112,7 @@ def natively_untranslated(trace: Trace, replay: Replay) -> Iterator[Reason]:
             if _leads_on(miss.rule) and (miss.nearest or not isinstance(miss.failed, VerdictMap))
         ]
         misses.sort(key=lambda miss: -miss.held)
-        helps = (miss for miss in misses[:_MOST_HELD] if works_in(replay, miss.mended(replay.world)))
+        helps = (miss for miss in misses[:MISSES_HELD] if works_in(replay, miss.mended(replay.world)))
         yield from (_told(replay, miss, decides=True, lack=lack) for miss in [*helps][:1])
 
 

@@ -16,6 +16,9 @@ from mcnilib.trace.trace import Journey, Replay, Step
 from mcnilib.trace.why.rules import HookEntrance, NearMiss, entrance_at
 from mcnilib.world.world import World
 
+MISSES_HELD = 4
+"""Rules that nearly matched, or tables nobody asks, for which a conversation is held again."""
+
 
 def visit_of(journey: Journey, index: int) -> tuple[tuple[int, Step], ...]:
     """Return the steps of the visit that a step belongs to, each with its index."""

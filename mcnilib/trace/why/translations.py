@@ -10,12 +10,9 @@ from mcnilib.linux.netfilter.iptables.match.mark import MarkIs
 from mcnilib.linux.netfilter.iptables.rule import ChainRule
 from mcnilib.linux.netfilter.iptables.target.nat import Nat
 from mcnilib.trace.trace import Journey, Replay, Stage, Trace
-from mcnilib.trace.why.reached import decider, entrance_of, first_that_helps, works_in
+from mcnilib.trace.why.reached import MISSES_HELD, decider, entrance_of, first_that_helps, works_in
 from mcnilib.trace.why.reason import Lack, Reason, written_by
 from mcnilib.trace.why.rules import NearMiss, in_short, near_misses, with_rule, with_table
-
-_MOST_HELD = 4
-"""Rules that nearly matched for which a conversation is held again."""
 
 
 def untranslated(trace: Trace, replay: Replay) -> Iterator[Reason]:
@@ -32,7 +29,7 @@ def _sources(trace: Trace, replay: Replay) -> Iterator[Reason]:
         for miss in near_misses(replay.world, trace.journeys[0], "nat", ("POSTROUTING", "INPUT"))
         if isinstance(miss.rule.target, Nat)
     ]
-    for miss in missed[:_MOST_HELD]:
+    for miss in missed[:MISSES_HELD]:
         yield _missed(trace, replay, miss, decides=works_in(replay, miss.mended(replay.world)), lack=Lack.TRANSLATION)
 
 
@@ -42,7 +39,7 @@ def _targets(trace: Trace, replay: Replay) -> Iterator[Reason]:
     found = near_misses(replay.world, trace.journeys[0], "nat", ("PREROUTING", "OUTPUT"))
     missed = [miss for miss in found if miss.rule.jumps_to or miss.rule.changes or miss.rule.rewrites]
     missed.sort(key=lambda miss: -miss.held)
-    if helps := first_that_helps(replay, missed, _MOST_HELD):
+    if helps := first_that_helps(replay, missed, MISSES_HELD):
         yield _missed(trace, replay, helps, decides=True)
 
 

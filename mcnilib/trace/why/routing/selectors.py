@@ -15,13 +15,10 @@ from mcnilib.linux.routing.fib import applies
 from mcnilib.linux.routing.route import ANY, Query, Route
 from mcnilib.linux.routing.rule import DEFAULT_RULES, Rule
 from mcnilib.trace.trace import Fate, Journey, Replay
-from mcnilib.trace.why.reached import works_in
+from mcnilib.trace.why.reached import MISSES_HELD, works_in
 from mcnilib.trace.why.reason import Lack, Reason, written_by
 from mcnilib.trace.why.routing.lookups import LED_ASTRAY, asks_back, in_line, query_of
 from mcnilib.world.world import World
-
-_MOST_HELD = 4
-"""Rules or tables for which a conversation is held again."""
 
 _ANYTHING: dict[str, object] = {"src": ANY, "dst": ANY, "iif": "", "oif": "", "fwmark": None}
 """The selectors of a rule, each as it is where the rule does not have it."""
@@ -67,7 +64,7 @@ def rules_and_tables_missed(replay: Replay, journey: Journey) -> Iterator[Reason
 
 def _nearly(replay: Replay, journey: Journey, look: _Look) -> Iterator[Reason]:
     near = [rule for rule in look.passed() if look.routes(rule.table) and _is_near(rule, look, journey)]
-    for rule in near[:_MOST_HELD]:
+    for rule in near[:MISSES_HELD]:
         relaxed = replace(rule, **{name: _ANYTHING[name] for name in _failed(rule, look.query)})  # type: ignore[arg-type]
         said = tr(
             "`{rule}`{writer} does not apply to packet {number}: {reason}",
@@ -129,7 +126,7 @@ def _unasked(replay: Replay, journey: Journey, look: _Look) -> Iterator[Reason]:
     rules = look.netns.ip4.rules
     asked = {"local", *(rule.table for rule in rules), *(link.kind.l3_table for link in look.netns.links)}
     tables = dict.fromkeys(route.table for route in look.netns.ip4.routes if route.table not in asked)
-    for table in [table for table in tables if look.routes(table)][:_MOST_HELD]:
+    for table in [table for table in tables if look.routes(table)][:MISSES_HELD]:
         world = replay.world.put(look.netns.with_ip4(rules=(rules[0], Rule(1, table), *rules[1:])))
         if works_in(replay, world):
             route = max(look.routes(table), key=lambda route: route.dst.prefixlen)
